@@ -1,0 +1,505 @@
+//! Output activations, forward and backward, over one row or a table of rows.
+//!
+//! | activation | forward | backward |
+//! |---|---|---|
+//! | [`Sigmoid`] | 1 / (1 + exp(-x)) | from input or output |
+//! | [`LogSigmoid`] | ln sigmoid(x) | from input |
+//! | [`Softplus`] | ln(1 + exp(x)) | from input |
+//! | [`Softmax`] | exp(x_i) / sum exp(x_j) | from output |
+//! | [`LogSoftmax`] | x_i - ln sum exp(x_j) | from output |
+//! | [`LogSumExp`] | ln sum exp(x_j), one number a row | from input |
+//! | [`Exp`], [`Ln`], [`Log1p`] | the elementary functions behind them | |
+//!
+//! Every method takes one row (`&x`, `&mut y`) or a table ([`Rows`], [`RowsMut`]), checks all shapes before it writes,
+//! and dispatches once. `..._in_place` overwrites its last argument with the result.
+
+use crate::kernel::elementwise::{self, Chain, Map};
+use crate::kernel::softmax::{self, LogSoftmaxBackward, SoftmaxBackward};
+use crate::kernel::{Between, ForEachRow, Table};
+use crate::lane::{Lane, Op};
+use crate::loss::EmptyRow;
+use crate::{Backend, Error, Rows, RowsMut};
+
+/// An activation: its configuration, and the methods that compute it. Use it by its names: [`Sigmoid`], [`LogSigmoid`],
+/// [`Softplus`], [`Softmax`], [`LogSoftmax`], [`LogSumExp`], [`Exp`], [`Ln`], [`Log1p`].
+///
+/// ```
+/// use xent::{Rows, RowsMut, Softmax};
+///
+/// let logits = [1.0, 2.0, 3.0, 1.0, 1.0, 1.0];
+/// let mut p = [0.0; 6];
+/// Softmax::new().forward(Rows::new(&logits, 3), RowsMut::new(&mut p, 3))?; // two rows of three
+///
+/// let dp = [1.0, 0.0, 0.0, 1.0, 0.0, 0.0];
+/// let mut dlogits = [0.0; 6];
+/// Softmax::new().backward_from_output(Rows::new(&p, 3), Rows::new(&dp, 3), RowsMut::new(&mut dlogits, 3))?;
+/// assert!((dlogits[3] - 2.0 / 9.0).abs() < 1e-7);
+/// # Ok::<(), xent::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Activation<F> {
+    function: F,
+    backend: Option<Backend>,
+}
+
+/// The logistic function, equation (1) of the article named in [`reference`](crate::reference).
+///
+/// Special cases: NaN is NaN, +inf is 1, -inf is 0. Subnormal results are kept: sigmoid(-103) is 1.4e-45.
+///
+/// ```
+/// let mut x = [-89.0, 0.0, f32::INFINITY];
+/// xent::Sigmoid::new().forward_in_place(&mut x)?;
+/// assert_eq!(x, [2.227_364e-39, 0.5, 1.0]);
+/// # Ok::<(), xent::Error>(())
+/// ```
+#[doc(alias = "logistic function")]
+#[doc(alias = "expit")]
+pub type Sigmoid = Activation<function::Sigmoid>;
+
+/// `ln(sigmoid(x)) = min(x, 0) - log1p(exp(-|x|))`.
+///
+/// Special cases: NaN is NaN, +inf is 0, -inf is -inf. Subnormal results are kept: log_sigmoid(88) is -6.05e-39.
+///
+/// ```
+/// let mut y = [0.0; 1];
+/// xent::LogSigmoid::new().forward(&[0.0], &mut y)?;
+/// assert_eq!(y, [-core::f32::consts::LN_2]);
+/// # Ok::<(), xent::Error>(())
+/// ```
+#[doc(alias = "logsigmoid")]
+#[doc(alias = "log_sigmoid")]
+pub type LogSigmoid = Activation<function::LogSigmoid>;
+
+/// `ln(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|))`.
+///
+/// Special cases: NaN is NaN, +inf is +inf, -inf is 0.
+///
+/// ```
+/// let mut y = [0.0; 1];
+/// xent::Softplus::new().forward(&[-88.0], &mut y)?;
+/// assert!(y[0] > 0.0);
+/// # Ok::<(), xent::Error>(())
+/// ```
+#[doc(alias = "softplus")]
+pub type Softplus = Activation<function::Softplus>;
+
+/// Softmax of each row, equation (2) of the article named in [`reference`](crate::reference).
+///
+/// Special cases: an element of -inf has probability 0; +inf or NaN makes its row NaN; a row of -inf alone follows
+/// [`empty_row`](Activation::empty_row); one class has probability 1 exactly.
+///
+/// ```
+/// let mut x = [f32::NEG_INFINITY, 7.0, 7.0];
+/// xent::Softmax::new().forward_in_place(&mut x)?;
+/// assert_eq!(x, [0.0, 0.5, 0.5]);
+/// # Ok::<(), xent::Error>(())
+/// ```
+#[doc(alias = "softmax")]
+#[doc(alias = "normalized exponential")]
+pub type Softmax = Activation<function::Softmax>;
+
+/// The logarithm of the softmax of each row.
+///
+/// Special cases: as [`Softmax`]; an element of -inf has log-probability -inf, and the class that is nearly certain keeps
+/// its digits: the first of [20, 0, 0] is -4.1223e-9, not 0.
+///
+/// ```
+/// let mut y = [0.0; 3];
+/// xent::LogSoftmax::new().forward(&[20.0, 0.0, 0.0], &mut y)?;
+/// assert!((y[0] / -4.122_307e-9 - 1.0).abs() < 1e-6);
+/// # Ok::<(), xent::Error>(())
+/// ```
+#[doc(alias = "log_softmax")]
+pub type LogSoftmax = Activation<function::LogSoftmax>;
+
+/// `ln sum exp(x_j)` of each row.
+///
+/// Special cases: an empty row or one of -inf alone is -inf; NaN makes it NaN; otherwise +inf makes it +inf.
+///
+/// ```
+/// let x = [1000.0, 1000.0];
+/// let mut out = [0.0; 1];
+/// xent::LogSumExp::new().forward(&x, &mut out)?;
+/// assert_eq!(out[0], 1000.6931);
+/// # Ok::<(), xent::Error>(())
+/// ```
+#[doc(alias = "logsumexp")]
+#[doc(alias = "log_sum_exp")]
+#[doc(alias = "ReduceLogSumExp")]
+pub type LogSumExp = Activation<function::LogSumExp>;
+
+/// The exponential function, with subnormal results.
+///
+/// ```
+/// let mut x = [0.0, 1.0, f32::NEG_INFINITY];
+/// xent::activation::Exp::new().forward_in_place(&mut x)?;
+/// assert_eq!(x, [1.0, core::f32::consts::E, 0.0]);
+/// # Ok::<(), xent::Error>(())
+/// ```
+pub type Exp = Activation<function::Exp>;
+
+/// The natural logarithm: -inf at 0, NaN below.
+///
+/// ```
+/// let mut x = [1.0, 0.0];
+/// xent::activation::Ln::new().forward_in_place(&mut x)?;
+/// assert_eq!(x, [0.0, f32::NEG_INFINITY]);
+/// # Ok::<(), xent::Error>(())
+/// ```
+pub type Ln = Activation<function::Ln>;
+
+/// `ln(1 + x)`, exact for tiny x: -inf at -1, NaN below.
+///
+/// ```
+/// let mut x = [1e-30, -1.0];
+/// xent::activation::Log1p::new().forward_in_place(&mut x)?;
+/// assert_eq!(x, [1e-30, f32::NEG_INFINITY]);
+/// # Ok::<(), xent::Error>(())
+/// ```
+pub type Log1p = Activation<function::Log1p>;
+
+/// `y = softmax(x)` of one row on the active backend.
+///
+/// # Errors
+/// Where the lengths differ.
+///
+/// ```
+/// let mut p = [0.0; 2];
+/// xent::softmax(&[0.0, 0.0], &mut p)?;
+/// assert_eq!(p, [0.5, 0.5]);
+/// # Ok::<(), xent::Error>(())
+/// ```
+pub fn softmax(x: &[f32], y: &mut [f32]) -> Result<(), Error> {
+    Softmax::new().forward(x, y)
+}
+
+/// `y = log_softmax(x)` of one row on the active backend.
+///
+/// # Errors
+/// Where the lengths differ.
+///
+/// ```
+/// let mut y = [0.0; 2];
+/// xent::log_softmax(&[0.0, 0.0], &mut y)?;
+/// assert_eq!(y, [-core::f32::consts::LN_2; 2]);
+/// # Ok::<(), xent::Error>(())
+/// ```
+pub fn log_softmax(x: &[f32], y: &mut [f32]) -> Result<(), Error> {
+    LogSoftmax::new().forward(x, y)
+}
+
+/// `y = sigmoid(x)` element by element on the active backend.
+///
+/// # Errors
+/// Where the lengths differ.
+///
+/// ```
+/// let mut y = [0.0; 2];
+/// xent::sigmoid(&[0.0, f32::NEG_INFINITY], &mut y)?;
+/// assert_eq!(y, [0.5, 0.0]);
+/// # Ok::<(), xent::Error>(())
+/// ```
+pub fn sigmoid(x: &[f32], y: &mut [f32]) -> Result<(), Error> {
+    Sigmoid::new().forward(x, y)
+}
+
+/// `ln sum exp(x_j)` of one row on the active backend; -inf for an empty one.
+///
+/// ```
+/// assert_eq!(xent::log_sum_exp(&[3.0]), 3.0);
+/// assert_eq!(xent::log_sum_exp(&[]), f32::NEG_INFINITY);
+/// ```
+pub fn log_sum_exp(x: &[f32]) -> f32 {
+    Backend::active().run(LogSumExpOfRow(x))
+}
+
+/// What tells the activations apart: the `F` of [`Activation`].
+pub mod function {
+    use crate::EmptyRow;
+
+    macro_rules! functions {
+        ($($name:ident)*) => {$(
+            #[doc = concat!("[`", stringify!($name), "`](super::", stringify!($name), ").")]
+            #[derive(Clone, Copy, Debug)]
+            pub struct $name(pub(super) ());
+        )*};
+    }
+
+    functions!(Sigmoid LogSigmoid Softplus LogSumExp Exp Ln Log1p);
+
+    /// [`Softmax`](super::Softmax).
+    #[derive(Clone, Copy, Debug)]
+    pub struct Softmax(pub(super) EmptyRow);
+
+    /// [`LogSoftmax`](super::LogSoftmax).
+    #[derive(Clone, Copy, Debug)]
+    pub struct LogSoftmax(pub(super) EmptyRow);
+}
+
+/// The functions that have each method; their own methods are compiled here, once, and linked where they are called.
+mod has {
+    use super::{Backend, Rows, RowsMut};
+
+    pub trait Forward {
+        fn forward(&self, backend: Backend, x: Rows<'_>, y: RowsMut<'_>);
+        fn forward_in_place(&self, backend: Backend, x: RowsMut<'_>);
+    }
+    pub trait FromInput {
+        fn backward(&self, backend: Backend, x: Rows<'_>, dy: Rows<'_>, dx: RowsMut<'_>);
+        fn backward_in_place(&self, backend: Backend, x: Rows<'_>, dy: RowsMut<'_>);
+    }
+    pub trait FromOutput {
+        fn backward(&self, backend: Backend, y: Rows<'_>, dy: Rows<'_>, dx: RowsMut<'_>);
+        fn backward_in_place(&self, backend: Backend, y: Rows<'_>, dy: RowsMut<'_>);
+    }
+}
+use has::{Forward, FromInput, FromOutput};
+
+impl<F> Activation<F> {
+    /// The backend of this activation, in place of [`Backend::active`].
+    pub const fn backend(mut self, backend: Backend) -> Self
+    where
+        F: Copy,
+    {
+        self.backend = Some(backend);
+        self
+    }
+
+    fn chosen(&self) -> Backend {
+        self.backend.unwrap_or_else(Backend::active)
+    }
+}
+
+impl<F: Forward> Activation<F> {
+    /// `y = f(x)`.
+    ///
+    /// # Errors
+    /// Where the shapes of `x` and `y` differ, or their slices do not hold them.
+    pub fn forward<'x, 'y>(&self, x: impl Into<Rows<'x>>, y: impl Into<RowsMut<'y>>) -> Result<(), Error> {
+        let (from, to) = (x.into(), y.into());
+        let table = Between { from, to };
+        table.check("x", "y")?;
+        self.function.forward(self.chosen(), table.from, table.to);
+        Ok(())
+    }
+
+    /// `x = f(x)`.
+    ///
+    /// # Errors
+    /// Where the slice does not hold the table.
+    pub fn forward_in_place<'x>(&self, x: impl Into<RowsMut<'x>>) -> Result<(), Error> {
+        let x = x.into();
+        Table::check(&x, "x", "x")?;
+        self.function.forward_in_place(self.chosen(), x);
+        Ok(())
+    }
+}
+
+macro_rules! backward {
+    ($has:ident, $method:ident, $in_place:ident, $at:literal, $doc:literal) => {
+        impl<F: $has> Activation<F> {
+            #[doc = concat!("`dx`, the gradient with respect to the input, from `dy`, that with respect to the output, at the ", $doc)]
+            ///
+            /// # Errors
+            /// Where the shapes differ, or the slices do not hold them.
+            pub fn $method<'a, 'd, 'x>(
+                &self,
+                at: impl Into<Rows<'a>>,
+                dy: impl Into<Rows<'d>>,
+                dx: impl Into<RowsMut<'x>>,
+            ) -> Result<(), Error> {
+                let (at, from, to) = (at.into(), dy.into(), dx.into());
+                let table = Between { from, to };
+                at.check($at)?;
+                table.check("dy", "dx")?;
+                table.from.check_like(at, "dy")?;
+                self.function.backward(self.chosen(), at, table.from, table.to);
+                Ok(())
+            }
+
+            #[doc = concat!("The same in place of `dy`, at the ", $doc)]
+            ///
+            /// # Errors
+            /// Where the shapes differ, or the slices do not hold them.
+            pub fn $in_place<'a, 'd>(
+                &self,
+                at: impl Into<Rows<'a>>,
+                dy: impl Into<RowsMut<'d>>,
+            ) -> Result<(), Error> {
+                let (at, dy) = (at.into(), dy.into());
+                at.check($at)?;
+                dy.as_rows().check_like(at, "dy")?;
+                self.function.backward_in_place(self.chosen(), at, dy);
+                Ok(())
+            }
+        }
+    };
+}
+
+backward!(FromInput, backward_from_input, backward_from_input_in_place, "x", "input `x`.");
+backward!(FromOutput, backward_from_output, backward_from_output_in_place, "y", "output `y`.");
+
+macro_rules! constructors {
+    ($($name:ident $function:expr),*) => {$(
+        impl $name {
+            /// With default options, on the active backend.
+            pub const fn new() -> Self {
+                Self { function: $function, backend: None }
+            }
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self::new()
+            }
+        }
+    )*};
+}
+
+constructors! {
+    Sigmoid function::Sigmoid(()), LogSigmoid function::LogSigmoid(()), Softplus function::Softplus(()),
+    Softmax function::Softmax(EmptyRow::Nan), LogSoftmax function::LogSoftmax(EmptyRow::Nan),
+    LogSumExp function::LogSumExp(()),
+    Exp function::Exp(()), Ln function::Ln(()), Log1p function::Log1p(())
+}
+
+impl Softmax {
+    /// What a row of nothing but -inf is.
+    pub const fn empty_row(mut self, policy: EmptyRow) -> Self {
+        self.function = function::Softmax(policy);
+        self
+    }
+}
+
+impl LogSoftmax {
+    /// What a row of nothing but -inf is.
+    pub const fn empty_row(mut self, policy: EmptyRow) -> Self {
+        self.function = function::LogSoftmax(policy);
+        self
+    }
+}
+
+/// Implements [`Forward`] by the kernel of a row.
+macro_rules! forward {
+    ($($function:ident |$self:ident| $map:expr, $flat:expr;)*) => {$(
+        impl Forward for function::$function {
+            fn forward(&$self, backend: Backend, from: Rows<'_>, to: RowsMut<'_>) {
+                let table = Between { from, to };
+                backend.run(ForEachRow { table: if $flat { table.flat() } else { table }, map: $map });
+            }
+            fn forward_in_place(&$self, backend: Backend, x: RowsMut<'_>) {
+                backend.run(ForEachRow { table: if $flat { x.flat() } else { x }, map: $map });
+            }
+        }
+    )*};
+}
+
+forward! {
+    Sigmoid |self| Map(elementwise::Sigmoid), true;
+    LogSigmoid |self| Map(elementwise::LogSigmoid), true;
+    Softplus |self| Map(elementwise::Softplus), true;
+    Exp |self| Map(elementwise::Exp), true;
+    Ln |self| Map(elementwise::Ln), true;
+    Log1p |self| Map(elementwise::Log1p), true;
+    Softmax |self| softmax::Softmax { empty_row: self.0, factors: None }, false;
+    LogSoftmax |self| softmax::LogSoftmax { empty_row: self.0 }, false;
+}
+
+/// Implements [`FromInput`] or [`FromOutput`] by the kernel of a row, which reads `dy`.
+macro_rules! backward_kernels {
+    ($($has:ident for $function:ident |$at:ident| $map:expr;)*) => {$(
+        impl $has for function::$function {
+            fn backward(&self, backend: Backend, $at: Rows<'_>, from: Rows<'_>, to: RowsMut<'_>) {
+                backend.run(ForEachRow { table: Between { from, to }, map: $map });
+            }
+            fn backward_in_place(&self, backend: Backend, $at: Rows<'_>, dy: RowsMut<'_>) {
+                backend.run(ForEachRow { table: dy, map: $map });
+            }
+        }
+    )*};
+}
+
+backward_kernels! {
+    FromInput for Sigmoid |at| Chain { slope: elementwise::SigmoidAt, at };
+    FromInput for LogSigmoid |at| Chain { slope: elementwise::LogSigmoidAt, at };
+    FromInput for Softplus |at| Chain { slope: elementwise::SoftplusAt, at };
+    FromOutput for Sigmoid |at| Chain { slope: elementwise::SigmoidOf, at };
+    FromOutput for Softmax |y| SoftmaxBackward { y };
+    FromOutput for LogSoftmax |y| LogSoftmaxBackward { y };
+}
+
+struct LogSumExpOfRow<'a>(&'a [f32]);
+
+impl Op for LogSumExpOfRow<'_> {
+    type Out = f32;
+    #[inline(always)]
+    fn run<L: Lane>(self, l: L) -> f32 {
+        softmax::log_sum_exp(l, self.0)
+    }
+}
+
+struct LogSumExpOfRows<'a> {
+    x: Rows<'a>,
+    out: &'a mut [f32],
+}
+
+impl Op for LogSumExpOfRows<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<L: Lane>(self, l: L) {
+        for (row, out) in self.out.iter_mut().enumerate() {
+            *out = softmax::log_sum_exp(l, self.x.row(row));
+        }
+    }
+}
+
+impl LogSumExp {
+    /// `out[n] = ln sum exp(x_nj)`: one number for each row of `x`.
+    ///
+    /// # Errors
+    /// Where `out` has not one element a row, or the slice does not hold the table.
+    pub fn forward<'x>(&self, x: impl Into<Rows<'x>>, out: &mut [f32]) -> Result<(), Error> {
+        let x = x.into();
+        x.check("x")?;
+        one_a_row("out", out, x)?;
+        self.chosen().run(LogSumExpOfRows { x, out });
+        Ok(())
+    }
+
+    /// `dx_n = softmax(x_n) dy_n`, with one `dy` for each row.
+    ///
+    /// # Errors
+    /// Where the shapes differ, or the slices do not hold them.
+    pub fn backward_from_input<'x, 'd>(
+        &self,
+        x: impl Into<Rows<'x>>,
+        dy: &[f32],
+        dx: impl Into<RowsMut<'d>>,
+    ) -> Result<(), Error> {
+        let (from, to) = (x.into(), dx.into());
+        let table = Between { from, to };
+        table.check("x", "dx")?;
+        one_a_row("dy", dy, from)?;
+        let map = softmax::Softmax { empty_row: EmptyRow::Nan, factors: Some(dy) };
+        self.chosen().run(ForEachRow { table, map });
+        Ok(())
+    }
+
+    /// The same in place of `x`.
+    ///
+    /// # Errors
+    /// Where the shapes differ, or the slice does not hold the table.
+    pub fn backward_from_input_in_place<'x>(&self, dy: &[f32], x: impl Into<RowsMut<'x>>) -> Result<(), Error> {
+        let table = x.into();
+        Table::check(&table, "x", "x")?;
+        one_a_row("dy", dy, table.as_rows())?;
+        let map = softmax::Softmax { empty_row: EmptyRow::Nan, factors: Some(dy) };
+        self.chosen().run(ForEachRow { table, map });
+        Ok(())
+    }
+}
+
+fn one_a_row(argument: &'static str, slice: &[f32], table: Rows<'_>) -> Result<(), Error> {
+    let (expected, found) = (table.rows(), slice.len());
+    if expected == found { Ok(()) } else { Err(Error::Length { argument, expected, found }) }
+}

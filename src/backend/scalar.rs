@@ -1,0 +1,135 @@
+//! One lane: `f32` itself. Microcontrollers, kernels without a float unit, and a forced choice anywhere.
+
+use super::FUSED;
+use crate::lane::{Chunk, LANES, Lane};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Scalar(());
+
+pub(super) const TOKEN: Scalar = Scalar(());
+
+/// `a * b + c` rounded once, where the build has the instruction.
+#[inline(always)]
+fn fused_mul_add(a: f32, b: f32, c: f32) -> f32 {
+    #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "fma"))]
+    {
+        #[cfg(target_arch = "x86")]
+        use core::arch::x86::{_mm_cvtss_f32, _mm_fmadd_ss, _mm_set_ss};
+        #[cfg(target_arch = "x86_64")]
+        use core::arch::x86_64::{_mm_cvtss_f32, _mm_fmadd_ss, _mm_set_ss};
+        _mm_cvtss_f32(_mm_fmadd_ss(_mm_set_ss(a), _mm_set_ss(b), _mm_set_ss(c)))
+    }
+    #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+    {
+        use core::arch::aarch64::{vdup_n_f32, vfma_f32, vget_lane_f32};
+        vget_lane_f32::<0>(vfma_f32(vdup_n_f32(c), vdup_n_f32(a), vdup_n_f32(b)))
+    }
+    #[cfg(not(any(
+        all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "fma"),
+        all(target_arch = "aarch64", target_feature = "neon")
+    )))]
+    {
+        a * b + c
+    }
+}
+
+impl Lane for Scalar {
+    type V = f32;
+    type M = bool;
+    type Wide = [f32; LANES];
+    const N: usize = 1;
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> f32 {
+        x
+    }
+    #[inline(always)]
+    fn splat_wide(self, x: f32) -> [f32; LANES] {
+        [x; LANES]
+    }
+    #[inline(always)]
+    fn first(self, a: f32) -> f32 {
+        a
+    }
+    #[inline(always)]
+    fn load(self, chunk: &Chunk, k: usize) -> f32 {
+        chunk.get(k).copied().unwrap_or_default()
+    }
+    #[inline(always)]
+    fn store(self, a: f32, chunk: &mut Chunk, k: usize) {
+        if let Some(to) = chunk.get_mut(k) {
+            *to = a;
+        }
+    }
+
+    #[inline(always)]
+    fn add(self, a: f32, b: f32) -> f32 {
+        a + b
+    }
+    #[inline(always)]
+    fn sub(self, a: f32, b: f32) -> f32 {
+        a - b
+    }
+    #[inline(always)]
+    fn mul(self, a: f32, b: f32) -> f32 {
+        a * b
+    }
+    #[inline(always)]
+    fn div(self, a: f32, b: f32) -> f32 {
+        a / b
+    }
+    #[inline(always)]
+    fn mul_add(self, a: f32, b: f32, c: f32) -> f32 {
+        if FUSED { fused_mul_add(a, b, c) } else { a * b + c }
+    }
+    #[inline(always)]
+    fn max(self, a: f32, b: f32) -> f32 {
+        if a > b { a } else { b }
+    }
+    #[inline(always)]
+    fn min(self, a: f32, b: f32) -> f32 {
+        if a < b { a } else { b }
+    }
+
+    #[inline(always)]
+    fn gt(self, a: f32, b: f32) -> bool {
+        a > b
+    }
+    #[inline(always)]
+    fn eq(self, a: f32, b: f32) -> bool {
+        a == b
+    }
+    #[inline(always)]
+    fn select(self, mask: bool, yes: f32, no: f32) -> f32 {
+        if mask { yes } else { no }
+    }
+
+    #[inline(always)]
+    fn bits_and(self, a: f32, b: f32) -> f32 {
+        f32::from_bits(a.to_bits() & b.to_bits())
+    }
+    #[inline(always)]
+    fn bits_or(self, a: f32, b: f32) -> f32 {
+        f32::from_bits(a.to_bits() | b.to_bits())
+    }
+    #[inline(always)]
+    fn bits_xor(self, a: f32, b: f32) -> f32 {
+        f32::from_bits(a.to_bits() ^ b.to_bits())
+    }
+    #[inline(always)]
+    fn bits_add(self, a: f32, b: f32) -> f32 {
+        f32::from_bits(a.to_bits().wrapping_add(b.to_bits()))
+    }
+    #[inline(always)]
+    fn bits_sub(self, a: f32, b: f32) -> f32 {
+        f32::from_bits(a.to_bits().wrapping_sub(b.to_bits()))
+    }
+    #[inline(always)]
+    fn bits_shl<const BITS: u32>(self, a: f32) -> f32 {
+        f32::from_bits(a.to_bits() << BITS)
+    }
+    #[inline(always)]
+    fn bits_shr<const BITS: u32>(self, a: f32) -> f32 {
+        f32::from_bits(a.to_bits() >> BITS)
+    }
+}

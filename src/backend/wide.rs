@@ -1,0 +1,127 @@
+//! Four lanes by the `wide` crate, which picks the instructions when it is built: SSE2, NEON or simd128.
+
+use super::FUSED;
+use crate::lane::{Chunk, Lane};
+use wide::{f32x4, u32x4};
+
+/// Of the build's own target features, so any machine that runs the program has it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Wide(());
+
+#[inline(always)]
+pub(super) const fn detect() -> Option<Wide> {
+    Some(Wide(()))
+}
+
+#[inline(always)]
+fn bits(a: f32x4) -> u32x4 {
+    wide::bytemuck::cast(a)
+}
+
+#[inline(always)]
+fn floats(a: u32x4) -> f32x4 {
+    wide::bytemuck::cast(a)
+}
+
+impl Lane for Wide {
+    type V = f32x4;
+    type M = f32x4;
+    type Wide = [f32x4; 4];
+    const N: usize = 4;
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> f32x4 {
+        f32x4::splat(x)
+    }
+    #[inline(always)]
+    fn splat_wide(self, x: f32) -> [f32x4; 4] {
+        [f32x4::splat(x); 4]
+    }
+    #[inline(always)]
+    fn first(self, a: f32x4) -> f32 {
+        let [first, ..] = a.to_array();
+        first
+    }
+    #[inline(always)]
+    fn load(self, chunk: &Chunk, k: usize) -> f32x4 {
+        chunk.as_chunks().0.get(k).copied().map(f32x4::new).unwrap_or_default()
+    }
+    #[inline(always)]
+    fn store(self, a: f32x4, chunk: &mut Chunk, k: usize) {
+        if let Some(to) = chunk.as_chunks_mut().0.get_mut(k) {
+            *to = a.to_array();
+        }
+    }
+
+    #[inline(always)]
+    fn add(self, a: f32x4, b: f32x4) -> f32x4 {
+        a + b
+    }
+    #[inline(always)]
+    fn sub(self, a: f32x4, b: f32x4) -> f32x4 {
+        a - b
+    }
+    #[inline(always)]
+    fn mul(self, a: f32x4, b: f32x4) -> f32x4 {
+        a * b
+    }
+    #[inline(always)]
+    fn div(self, a: f32x4, b: f32x4) -> f32x4 {
+        a / b
+    }
+    #[inline(always)]
+    fn mul_add(self, a: f32x4, b: f32x4, c: f32x4) -> f32x4 {
+        if FUSED { a.mul_add(b, c) } else { a * b + c }
+    }
+    #[inline(always)]
+    fn max(self, a: f32x4, b: f32x4) -> f32x4 {
+        // `maxps` is this very choice; other sets' instructions treat NaN in other ways.
+        if cfg!(target_feature = "sse2") { a.fast_max(b) } else { a.simd_gt(b).select(a, b) }
+    }
+    #[inline(always)]
+    fn min(self, a: f32x4, b: f32x4) -> f32x4 {
+        if cfg!(target_feature = "sse2") { a.fast_min(b) } else { a.simd_lt(b).select(a, b) }
+    }
+
+    #[inline(always)]
+    fn gt(self, a: f32x4, b: f32x4) -> f32x4 {
+        a.simd_gt(b)
+    }
+    #[inline(always)]
+    fn eq(self, a: f32x4, b: f32x4) -> f32x4 {
+        a.simd_eq(b)
+    }
+    #[inline(always)]
+    fn select(self, mask: f32x4, yes: f32x4, no: f32x4) -> f32x4 {
+        mask.select(yes, no)
+    }
+
+    #[inline(always)]
+    fn bits_and(self, a: f32x4, b: f32x4) -> f32x4 {
+        a & b
+    }
+    #[inline(always)]
+    fn bits_or(self, a: f32x4, b: f32x4) -> f32x4 {
+        a | b
+    }
+    #[inline(always)]
+    fn bits_xor(self, a: f32x4, b: f32x4) -> f32x4 {
+        a ^ b
+    }
+    #[inline(always)]
+    fn bits_add(self, a: f32x4, b: f32x4) -> f32x4 {
+        floats(bits(a) + bits(b))
+    }
+    #[inline(always)]
+    fn bits_sub(self, a: f32x4, b: f32x4) -> f32x4 {
+        floats(bits(a) - bits(b))
+    }
+    #[inline(always)]
+    fn bits_shl<const BITS: u32>(self, a: f32x4) -> f32x4 {
+        floats(bits(a) << BITS)
+    }
+    #[inline(always)]
+    fn bits_shr<const BITS: u32>(self, a: f32x4) -> f32x4 {
+        floats(bits(a) >> BITS)
+    }
+}

@@ -1,0 +1,98 @@
+//! Sigmoid, its log and softplus, from one exponential of -|x|, which is at most 1 and so cannot overflow.
+//!
+//! ```text
+//! with e = exp(-|x|)
+//! (1)  sigmoid(x)     = 1 / (1 + e) for x >= 0, e / (1 + e) for x < 0
+//! (2)  log_sigmoid(x) = min(x, 0) - log1p(e)
+//! (3)  softplus(x)    = max(x, 0) + log1p(e)
+//! (4)  sigmoid'(x)    = e / (1 + e)^2
+//! ```
+
+use super::RowMap;
+use crate::Rows;
+use crate::lane::{Lane, Span, Stream, walk};
+use crate::math::{exp, exp_nonpos, ln, log1p};
+
+/// A function of one number.
+pub(crate) trait Unary {
+    fn apply<L: Lane>(&self, l: L, x: L::V) -> L::V;
+}
+
+/// The factor that turns `dy` into `dx`, as a function of the input or of the output.
+pub(crate) trait Slope {
+    fn slope<L: Lane>(&self, l: L, at: L::V) -> L::V;
+}
+
+/// `exp(-|x|)`
+#[inline(always)]
+pub(super) fn exp_neg_abs<L: Lane>(l: L, x: L::V) -> L::V {
+    exp_nonpos(l, l.bits_or(x, l.splat(-0.0)))
+}
+
+/// (1) at x and at -x.
+#[inline(always)]
+pub(super) fn sigmoids<L: Lane>(l: L, x: L::V, e: L::V) -> (L::V, L::V) {
+    let one = l.splat(1.0);
+    let denominator = l.add(one, e);
+    let (large, small) = (l.div(one, denominator), l.div(e, denominator));
+    let positive = l.gt(x, l.splat(0.0));
+    (l.select(positive, large, small), l.select(positive, small, large))
+}
+
+macro_rules! functions {
+    ($($trait:ident::$method:ident: $($name:ident = |$l:ident, $x:ident| $value:expr),* $(,)?);* $(;)?) => {$($(
+        pub(crate) struct $name;
+
+        impl $trait for $name {
+            #[inline(always)]
+            fn $method<L: Lane>(&self, $l: L, $x: L::V) -> L::V {
+                $value
+            }
+        }
+    )*)*};
+}
+
+functions! {
+    Unary::apply:
+        Exp = |l, x| exp(l, x),
+        Ln = |l, x| ln(l, x),
+        Log1p = |l, x| log1p(l, x),
+        Sigmoid = |l, x| sigmoids(l, x, exp_neg_abs(l, x)).0,
+        LogSigmoid = |l, x| l.sub(l.min(x, l.splat(0.0)), log1p(l, exp_neg_abs(l, x))),
+        Softplus = |l, x| l.add(l.max(x, l.splat(0.0)), log1p(l, exp_neg_abs(l, x)));
+    Slope::slope:
+        // The derivatives at an input.
+        SigmoidAt = |l, x| {
+            let e = exp_neg_abs(l, x);
+            let denominator = l.add(l.splat(1.0), e);
+            l.div(l.div(e, denominator), denominator)
+        },
+        LogSigmoidAt = |l, x| sigmoids(l, x, exp_neg_abs(l, x)).1,
+        SoftplusAt = |l, x| sigmoids(l, x, exp_neg_abs(l, x)).0,
+        // The derivative of sigmoid where its output is y.
+        SigmoidOf = |l, y| l.mul(y, l.sub(l.splat(1.0), y));
+}
+
+/// `y = f(x)`
+pub(crate) struct Map<F>(pub(crate) F);
+
+impl<F: Unary> RowMap for Map<F> {
+    #[inline(always)]
+    fn row<L: Lane, S: Span>(&self, l: L, _: usize, mut span: S) {
+        walk(l, &mut span, 0.0, [], |x, []| (self.0.apply(l, x), []));
+    }
+}
+
+/// `dx = dy * slope(at)`, where the span reads `dy`
+pub(crate) struct Chain<'a, D> {
+    pub(crate) slope: D,
+    pub(crate) at: Rows<'a>,
+}
+
+impl<D: Slope> RowMap for Chain<'_, D> {
+    #[inline(always)]
+    fn row<L: Lane, S: Span>(&self, l: L, row: usize, mut span: S) {
+        let at = Stream::Slice(self.at.row(row), 0.0);
+        walk(l, &mut span, 0.0, [at], |dy, [at]| (l.mul(dy, self.slope.slope(l, at)), []));
+    }
+}

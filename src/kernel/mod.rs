@@ -1,0 +1,216 @@
+//! One generic body for each operation, at every width: a row at a time, by passes of [`walk`](crate::lane::walk).
+
+pub(crate) mod elementwise;
+pub(crate) mod probability;
+pub(crate) mod sigmoid_loss;
+pub(crate) mod softmax;
+pub(crate) mod softmax_loss;
+
+use crate::lane::{Apart, InPlace, Lane, Op, ReadOnly, Span};
+use crate::{Error, Rows, RowsMut};
+
+/// The rows that an operation works through, with what it may do to them.
+pub(crate) trait Table {
+    type Span<'s>: Span
+    where
+        Self: 's;
+    /// Whether its spans can be written.
+    const WRITES: bool;
+    /// The rows as they stand.
+    fn as_rows(&self) -> Rows<'_>;
+    /// Refuses a layout that its slice does not have; `from` and `to` are the arguments' names.
+    fn check(&self, from: &'static str, to: &'static str) -> Result<(), Error>;
+    fn span(&mut self, row: usize) -> Self::Span<'_>;
+}
+
+/// Read only.
+impl Table for Rows<'_> {
+    type Span<'s>
+        = ReadOnly<'s>
+    where
+        Self: 's;
+    const WRITES: bool = false;
+    fn as_rows(&self) -> Rows<'_> {
+        *self
+    }
+    fn check(&self, from: &'static str, _: &'static str) -> Result<(), Error> {
+        Rows::check(self, from)
+    }
+    fn span(&mut self, row: usize) -> ReadOnly<'_> {
+        ReadOnly(self.row(row))
+    }
+}
+
+/// Read from one table, written to another of the same shape.
+pub(crate) struct Between<'a> {
+    pub(crate) from: Rows<'a>,
+    pub(crate) to: RowsMut<'a>,
+}
+
+impl Between<'_> {
+    /// The same elements as one row, where neither table has gaps.
+    pub(crate) fn flat(self) -> Self {
+        let gapless = self.from.is_gapless() && self.to.as_rows().is_gapless();
+        if gapless { Self { from: self.from.flat(), to: self.to.flat() } } else { self }
+    }
+}
+
+impl Table for Between<'_> {
+    type Span<'s>
+        = Apart<'s>
+    where
+        Self: 's;
+    const WRITES: bool = true;
+    fn as_rows(&self) -> Rows<'_> {
+        self.from
+    }
+    fn check(&self, from: &'static str, to: &'static str) -> Result<(), Error> {
+        self.from.check(from)?;
+        self.to.as_rows().check_like(self.from, to)
+    }
+    fn span(&mut self, row: usize) -> Apart<'_> {
+        Apart { from: self.from.row(row), to: self.to.row_mut(row) }
+    }
+}
+
+/// Read and overwritten.
+impl Table for RowsMut<'_> {
+    type Span<'s>
+        = InPlace<'s>
+    where
+        Self: 's;
+    const WRITES: bool = true;
+    fn as_rows(&self) -> Rows<'_> {
+        RowsMut::as_rows(self)
+    }
+    fn check(&self, from: &'static str, _: &'static str) -> Result<(), Error> {
+        self.as_rows().check(from)
+    }
+    fn span(&mut self, row: usize) -> InPlace<'_> {
+        InPlace(self.row_mut(row))
+    }
+}
+
+/// What an activation, or its backward, does to a row.
+pub(crate) trait RowMap {
+    fn row<L: Lane, S: Span>(&self, l: L, row: usize, span: S);
+}
+
+/// A [`RowMap`] over a table.
+pub(crate) struct ForEachRow<T, M> {
+    pub(crate) table: T,
+    pub(crate) map: M,
+}
+
+impl<T: Table, M: RowMap> Op for ForEachRow<T, M> {
+    type Out = ();
+    #[inline(always)]
+    fn run<L: Lane>(mut self, l: L) {
+        for row in 0..self.table.as_rows().rows() {
+            self.map.row(l, row, self.table.span(row));
+        }
+    }
+}
+
+/// What a loss does to a row.
+pub(crate) trait RowLoss {
+    /// The row's part in the denominators; reads `x` only where the row is used.
+    fn share(&self, row: usize, x: &[f32]) -> Share;
+
+    /// The row's dense labels, if it has any.
+    fn labels(&self, _row: usize) -> &[f32] {
+        &[]
+    }
+
+    /// The loss of a used row. Where the span can be written, it receives the gradient times `scale`.
+    fn row<L: Lane, S: Span>(&self, l: L, row: usize, span: S, scale: f32) -> f32;
+}
+
+/// A row's part in the denominators of a mean.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Share {
+    /// Whether loss and gradient have to be computed: where not, they are 0 and the row is not read.
+    pub(crate) active: bool,
+    pub(crate) rows: usize,
+    pub(crate) weight: f64,
+    pub(crate) elements: usize,
+    pub(crate) nonzero: usize,
+}
+
+impl Share {
+    /// An ignored row.
+    pub(crate) const NONE: Self = Self { active: false, rows: 0, weight: 0.0, elements: 0, nonzero: 0 };
+
+    /// A row that is one term with a weight.
+    pub(crate) fn of_row(weight: f32, elements: usize) -> Self {
+        let active = weight != 0.0;
+        Self { active, rows: 1, weight: weight.into(), elements, nonzero: active.into() }
+    }
+
+    /// The same row with a row weight.
+    fn weighted(self, row_weight: f32) -> Self {
+        if row_weight == 0.0 {
+            return Self { active: false, weight: 0.0, nonzero: 0, ..self };
+        }
+        Self { weight: self.weight * f64::from(row_weight), ..self }
+    }
+
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            active: self.active || other.active,
+            rows: self.rows + other.rows,
+            weight: self.weight + other.weight,
+            elements: self.elements + other.elements,
+            nonzero: self.nonzero + other.nonzero,
+        }
+    }
+}
+
+/// A [`RowLoss`] over a table.
+pub(crate) struct Batch<'a, T, K> {
+    pub(crate) table: T,
+    pub(crate) kernel: &'a K,
+    pub(crate) row_weights: Option<&'a [f32]>,
+    pub(crate) losses: Option<&'a mut [f32]>,
+    /// Of the gradient.
+    pub(crate) scale: f32,
+}
+
+pub(crate) fn row_weight(row_weights: Option<&[f32]>, row: usize) -> f32 {
+    row_weights.and_then(|weights| weights.get(row)).copied().unwrap_or(1.0)
+}
+
+/// A row's share with its row weight.
+pub(crate) fn share_of<K: RowLoss>(kernel: &K, row_weights: Option<&[f32]>, row: usize, x: &[f32]) -> Share {
+    kernel.share(row, x).weighted(row_weight(row_weights, row))
+}
+
+impl<T: Table, K: RowLoss> Op for Batch<'_, T, K> {
+    /// The sum of the losses, and of the shares.
+    type Out = (f64, Share);
+
+    #[inline(always)]
+    fn run<L: Lane>(mut self, l: L) -> (f64, Share) {
+        let (mut sum, mut shares) = (0.0, Share::NONE);
+        for row in 0..self.table.as_rows().rows() {
+            let share = share_of(self.kernel, self.row_weights, row, self.table.as_rows().row(row));
+            let mut span = self.table.span(row);
+            let loss = if share.active {
+                let weight = row_weight(self.row_weights, row);
+                // + 0.0: a loss of nothing is +0.
+                weight * self.kernel.row(l, row, span, weight * self.scale) + 0.0
+            } else {
+                if let Some(gradient) = span.write() {
+                    gradient.fill(0.0);
+                }
+                0.0
+            };
+            if let Some(to) = self.losses.as_mut().and_then(|losses| losses.get_mut(row)) {
+                *to = loss;
+            }
+            sum += f64::from(loss);
+            shares = shares.and(share);
+        }
+        (sum, shares)
+    }
+}

@@ -1,0 +1,180 @@
+//! Cross-entropy of probabilities, binary cross-entropy of probabilities, and NLL of log-probabilities.
+//!
+//! ```text
+//! with log p and D(p), which stands for d log p / dp, as the clamp policy has them
+//! (1)  dense        loss = -sum_{q_i != 0} q_i log p_i        dL/dp_i = -q_i D(p_i)
+//! (2)  class index  loss = -w_c log p_c                       dL/dp_c = -w_c D(p_c), 0 elsewhere
+//! (3)  binary       loss = -t log p - (1 - t) log(1 - p)      dL/dp   = (1 - t) D(1 - p) - t D(p)
+//! (4)  NLL          loss = -w_c lp_c                          dL/dlp_c = -w_c, 0 elsewhere
+//! ```
+
+use super::sigmoid_loss::elements_share;
+use super::{RowLoss, Share};
+use crate::lane::{Lane, Span, Stream, walk};
+use crate::loss::LogClamp;
+use crate::math::{ln, log1p};
+use crate::targets::Class;
+use crate::{ClassIndices, Rows};
+
+/// A clamp policy as the numbers that make it up, so that one body serves all of them.
+#[derive(Clone, Copy)]
+struct Clamp<V> {
+    /// Added to the probability.
+    epsilon: V,
+    /// The least that the logarithm may be.
+    min_log: V,
+    /// The least that the divisor of D may be.
+    min_divisor: V,
+    /// D is 0 below this probability.
+    cut: V,
+}
+
+impl<V: Copy> Clamp<V> {
+    #[inline(always)]
+    fn new<L: Lane<V = V>>(l: L, policy: LogClamp) -> Self {
+        let none = [0.0, f32::NEG_INFINITY, f32::NEG_INFINITY, f32::NEG_INFINITY];
+        let [_, no_min, no_divisor, no_cut] = none;
+        let numbers = match policy {
+            LogClamp::None => none,
+            LogClamp::MinProb(p) => [0.0, l.at(p, ln), p, no_cut],
+            LogClamp::Clip(p) => [0.0, l.at(p, ln), no_divisor, p],
+            LogClamp::MinLog(log) => [0.0, log, 1e-12, no_cut],
+            LogClamp::AddEps(epsilon) => [epsilon, no_min, no_divisor, no_cut],
+        };
+        let [epsilon, min_log, min_divisor, cut] = numbers.map(|x| l.splat(x));
+        Self { epsilon, min_log, min_divisor, cut }
+    }
+
+    /// log p. What is added to a probability never takes its logarithm above 0.
+    #[inline(always)]
+    fn log<L: Lane<V = V>>(&self, l: L, p: V) -> V {
+        let sum = l.min(l.max(l.splat(1.0), p), l.add(p, self.epsilon));
+        l.max(self.min_log, ln(l, sum))
+    }
+
+    /// log(1 - p), from p itself.
+    #[inline(always)]
+    fn log_complement<L: Lane<V = V>>(&self, l: L, p: V) -> V {
+        let rest = l.min(l.splat(0.0), l.sub(self.epsilon, p));
+        l.max(self.min_log, log1p(l, rest))
+    }
+
+    /// D(p).
+    #[inline(always)]
+    fn slope<L: Lane<V = V>>(&self, l: L, p: V) -> V {
+        let slope = l.div(l.splat(1.0), l.max(self.min_divisor, l.add(p, self.epsilon)));
+        l.select(l.gt(self.cut, p), l.splat(0.0), slope)
+    }
+}
+
+/// (2)
+pub(crate) struct Indexed<'a> {
+    pub(crate) targets: ClassIndices<'a>,
+    pub(crate) ignore_index: Option<i64>,
+    pub(crate) class_weights: Option<&'a [f32]>,
+    /// None: the input is a log-probability, (4).
+    pub(crate) clamp: Option<LogClamp>,
+}
+
+impl Indexed<'_> {
+    #[inline(always)]
+    fn target(&self, row: usize) -> Option<(usize, f32)> {
+        let Class::Index(class) = self.targets.class(row, self.ignore_index) else { return None };
+        let weight = self.class_weights.and_then(|weights| weights.get(class)).copied().unwrap_or(1.0);
+        Some((class, weight))
+    }
+}
+
+impl RowLoss for Indexed<'_> {
+    #[inline(always)]
+    fn share(&self, row: usize, x: &[f32]) -> Share {
+        self.target(row).map_or(Share::NONE, |(_, weight)| Share::of_row(weight, x.len()))
+    }
+
+    #[inline(always)]
+    fn row<L: Lane, S: Span>(&self, l: L, row: usize, mut span: S, scale: f32) -> f32 {
+        let Some((class, weight)) = self.target(row) else { return 0.0 };
+        let x = span.read().get(class).copied().unwrap_or(f32::NAN);
+        let (log, slope) = match self.clamp {
+            Some(policy) => {
+                let clamp = Clamp::new(l, policy);
+                (l.at(x, |l, p| clamp.log(l, p)), l.at(x, |l, p| clamp.slope(l, p)))
+            }
+            None => (x, 1.0),
+        };
+        if let Some(gradient) = span.write() {
+            gradient.fill(0.0);
+            if let Some(hot) = gradient.get_mut(class) {
+                *hot = -(weight * slope) * scale;
+            }
+        }
+        -(weight * log)
+    }
+}
+
+/// (1) with `q_i = w_i t_i`
+pub(crate) struct Labelled<'a> {
+    pub(crate) targets: Rows<'a>,
+    pub(crate) class_weights: Option<&'a [f32]>,
+    pub(crate) clamp: LogClamp,
+}
+
+impl RowLoss for Labelled<'_> {
+    fn labels(&self, row: usize) -> &[f32] {
+        self.targets.row(row)
+    }
+
+    #[inline(always)]
+    fn share(&self, _: usize, x: &[f32]) -> Share {
+        Share::of_row(1.0, x.len())
+    }
+
+    #[inline(always)]
+    fn row<L: Lane, S: Span>(&self, l: L, row: usize, mut span: S, scale: f32) -> f32 {
+        let (clamp, scale) = (Clamp::new(l, self.clamp), l.splat(-scale));
+        let streams = [Stream::Slice(self.targets.row(row), 0.0), Stream::or(self.class_weights, 1.0)];
+        let [sum] = walk(l, &mut span, 0.0, streams, |p, [t, w]| {
+            let q = l.weigh(w, t);
+            let gradient = l.mul(l.weigh(q, clamp.slope(l, p)), scale);
+            // -0 where the label is 0 would be no error, +0 is what is promised.
+            (l.add(gradient, l.splat(0.0)), [l.weigh(q, clamp.log(l, p))])
+        });
+        -sum
+    }
+}
+
+/// (3)
+pub(crate) struct Binary<'a> {
+    pub(crate) targets: Rows<'a>,
+    pub(crate) class_weights: Option<&'a [f32]>,
+    pub(crate) clamp: LogClamp,
+}
+
+impl RowLoss for Binary<'_> {
+    fn labels(&self, row: usize) -> &[f32] {
+        self.targets.row(row)
+    }
+
+    #[inline(always)]
+    fn share(&self, row: usize, _: &[f32]) -> Share {
+        elements_share(self.targets.row(row), self.class_weights, f32::NAN)
+    }
+
+    #[inline(always)]
+    fn row<L: Lane, S: Span>(&self, l: L, row: usize, mut span: S, scale: f32) -> f32 {
+        let (clamp, scale) = (Clamp::new(l, self.clamp), l.splat(scale));
+        let (zero, one, nan) = (l.splat(0.0), l.splat(1.0), l.splat(f32::NAN));
+        let streams = [Stream::Slice(self.targets.row(row), 0.0), Stream::or(self.class_weights, 1.0)];
+        let [loss] = walk(l, &mut span, 0.0, streams, |p, [t, w]| {
+            // NaN outside [0, 1], where a term of weight 0 would hide it.
+            let p = l.select(l.gt(p, one), nan, l.select(l.gt(zero, p), nan, p));
+            let is_nan = l.add(l.mul(p, zero), zero);
+            let (on, off) = (t, l.sub(one, t));
+            let logs = l.add(l.weigh(on, clamp.log(l, p)), l.weigh(off, clamp.log_complement(l, p)));
+            let slopes = l.sub(l.weigh(off, clamp.slope(l, l.sub(one, p))), l.weigh(on, clamp.slope(l, p)));
+            let (loss, gradient) = (l.sub(is_nan, logs), l.add(slopes, is_nan));
+            (l.mul(l.weigh(w, gradient), scale), [l.weigh(w, loss)])
+        });
+        loss
+    }
+}

@@ -1,0 +1,77 @@
+//! Binary cross-entropy with logits, element by element, and its gradient.
+//!
+//! ```text
+//! with a = pos_weight t, b = 1 - t, e = exp(-|x|)
+//! (1)  loss  = a softplus(-x) + b softplus(x),  softplus(x) = max(x, 0) + log1p(e)
+//! (2)  dL/dx = b sigmoid(x) - a sigmoid(-x)
+//! ```
+//!
+//! A term whose weight is 0 is 0 whatever the logit is, so an infinite logit on the right side costs nothing. For t in
+//! [0, 1] nothing cancels in (1), and neither sigmoid is found as 1 minus the other.
+
+use super::elementwise::{exp_neg_abs, sigmoids};
+use super::{RowLoss, Share};
+use crate::Rows;
+use crate::lane::{Lane, Span, Stream, walk};
+use crate::math::log1p;
+
+pub(crate) struct Logits<'a> {
+    pub(crate) targets: Rows<'a>,
+    pub(crate) class_weights: Option<&'a [f32]>,
+    pub(crate) pos_weights: Stream<'a>,
+    pub(crate) label_smoothing: f32,
+    /// NaN, which no target equals, where none is ignored.
+    pub(crate) ignore_value: f32,
+}
+
+impl RowLoss for Logits<'_> {
+    fn labels(&self, row: usize) -> &[f32] {
+        self.targets.row(row)
+    }
+
+    #[inline(always)]
+    fn share(&self, row: usize, _: &[f32]) -> Share {
+        elements_share(self.targets.row(row), self.class_weights, self.ignore_value)
+    }
+
+    #[inline(always)]
+    fn row<L: Lane, S: Span>(&self, l: L, row: usize, mut span: S, scale: f32) -> f32 {
+        let (zero, one) = (l.splat(0.0), l.splat(1.0));
+        let (on, off) = (l.splat(1.0 - self.label_smoothing), l.splat(self.label_smoothing * 0.5));
+        let (ignored, scale) = (l.splat(self.ignore_value), l.splat(scale));
+        let targets = Stream::Slice(self.targets.row(row), 0.0);
+        let weights = Stream::or(self.class_weights, 1.0);
+        let [loss] = walk(l, &mut span, 0.0, [targets, weights, self.pos_weights], |x, [t, w, pos_weight]| {
+            let w = l.select(l.eq(t, ignored), zero, w);
+            let t = l.mul_add(t, on, off);
+            let (a, b) = (l.mul(pos_weight, t), l.sub(one, t));
+            let e = exp_neg_abs(l, x);
+            let log = log1p(l, e);
+            // The larger of x and 0 is x where x is NaN: max and min give their second operand then.
+            let positive = l.add(l.max(zero, x), log);
+            let negative = l.sub(log, l.min(zero, x));
+            let loss = l.add(l.weigh(a, negative), l.weigh(b, positive));
+            let (at_x, at_minus_x) = sigmoids(l, x, e);
+            let gradient = l.sub(l.mul(b, at_x), l.mul(a, at_minus_x));
+            (l.mul(l.weigh(w, gradient), scale), [l.weigh(w, loss)])
+        });
+        loss
+    }
+}
+
+/// The share of a row whose elements are terms of their own, each with the weight of its class.
+#[inline(always)]
+pub(super) fn elements_share(targets: &[f32], class_weights: Option<&[f32]>, ignore_value: f32) -> Share {
+    if class_weights.is_none() && ignore_value.is_nan() {
+        let elements = targets.len();
+        return Share { active: true, rows: 1, weight: elements as f64, elements, nonzero: elements };
+    }
+    let mut row = Share::NONE;
+    for (class, &target) in targets.iter().enumerate() {
+        if target != ignore_value {
+            let weight = class_weights.and_then(|weights| weights.get(class)).copied().unwrap_or(1.0);
+            row = row.and(Share::of_row(weight, 1));
+        }
+    }
+    Share { rows: row.rows.min(1), ..row }
+}

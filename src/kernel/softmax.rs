@@ -1,0 +1,137 @@
+//! Softmax, log-softmax and log-sum-exp from one pair of statistics, and their backward passes.
+//!
+//! ```text
+//! with m = max x_i, c the number of elements whose exp(x_i - m) rounds to 1, and the sum over all the others
+//! (1)  r                = (c - 1) + sum exp(x_j - m)
+//! (2)  log_sum_exp(x)   = m + log1p(r)
+//! (3)  softmax(x)_i     = exp(x_i - m) / (1 + r)
+//! (4)  log_softmax(x)_i = (x_i - m) - log1p(r)
+//! (5)  softmax:         dx_i = y_i (dy_i - sum_j dy_j y_j)
+//! (6)  log_softmax:     dx_i = dy_i - exp(y_i) sum_j dy_j
+//! (7)  log_sum_exp:     dx_i = softmax(x)_i dy
+//! ```
+//!
+//! The sum without the maximum keeps what 1 + r would round away: the log-probability of a class that is nearly certain.
+//! In (4) the subtractions stay apart, since m + log1p(r) would lose bits where |m| is large.
+//!
+//! A row of -inf alone has c = 0 and so r = -1, which no other row has; a NaN, or +inf - +inf, makes r NaN.
+
+use super::RowMap;
+use crate::lane::{InPlace, Lane, ReadOnly, Span, Stream, max, walk};
+use crate::math::{exp, exp_nonpos, log1p};
+use crate::{EmptyRow, Rows};
+
+/// The maximum of a row, as what to subtract from its elements: 0 for a row of -inf, so that no inf - inf arises.
+#[inline(always)]
+pub(super) fn shift_of<L: Lane>(l: L, x: &[f32]) -> (f32, f32) {
+    let m = max(l, x);
+    (m, if m == f32::NEG_INFINITY { 0.0 } else { m })
+}
+
+/// `exp(x - shift)`, and the two terms of (1): the exponential unless it is 1, and how many are 1.
+#[inline(always)]
+pub(super) fn terms<L: Lane>(l: L, x: L::V, shift: L::V) -> (L::V, [L::V; 2]) {
+    let (zero, one) = (l.splat(0.0), l.splat(1.0));
+    let e = exp_nonpos(l, l.sub(x, shift));
+    let is_one = l.eq(e, one);
+    (e, [l.select(is_one, zero, e), l.select(is_one, one, zero)])
+}
+
+/// (1) of a row; `exp(x_i - shift)` is left where the span can be written.
+#[inline(always)]
+fn rest<L: Lane, S: Span>(l: L, span: &mut S, shift: f32) -> f32 {
+    let shift = l.splat(shift);
+    let [sum, ones] = walk(l, span, f32::NEG_INFINITY, [], |x, []| terms(l, x, shift));
+    (ones - 1.0) + sum
+}
+
+/// What the policy makes of (1): a fully masked row has the statistics of nothing, or NaN.
+#[inline(always)]
+fn is_empty_row(r: f32) -> bool {
+    r == -1.0
+}
+
+/// `y = (3)`, times a factor a row.
+pub(crate) struct Softmax<'a> {
+    pub(crate) empty_row: EmptyRow,
+    pub(crate) factors: Option<&'a [f32]>,
+}
+
+impl RowMap for Softmax<'_> {
+    #[inline(always)]
+    fn row<L: Lane, S: Span>(&self, l: L, row: usize, mut span: S) {
+        let (_, shift) = shift_of(l, span.read());
+        let r = rest(l, &mut span, shift);
+        let factor = super::row_weight(self.factors, row);
+        let scale = match self.empty_row {
+            EmptyRow::Zero if is_empty_row(r) => 0.0,
+            EmptyRow::Nan if is_empty_row(r) => f32::NAN,
+            _ => factor / (1.0 + r),
+        };
+        if let Some(exps) = span.write() {
+            let scale = l.splat(scale);
+            walk(l, &mut InPlace(exps), 0.0, [], |e, []| (l.mul(e, scale), []));
+        }
+    }
+}
+
+/// `y = (4)`
+pub(crate) struct LogSoftmax {
+    pub(crate) empty_row: EmptyRow,
+}
+
+impl RowMap for LogSoftmax {
+    #[inline(always)]
+    fn row<L: Lane, S: Span>(&self, l: L, _: usize, mut span: S) {
+        let (_, shift) = shift_of(l, span.read());
+        let r = rest(l, &mut ReadOnly(span.read()), shift);
+        let log = match self.empty_row {
+            EmptyRow::Zero if is_empty_row(r) => 0.0,
+            EmptyRow::Nan if is_empty_row(r) => f32::NAN,
+            _ => l.at(r, log1p),
+        };
+        let (shift, log) = (l.splat(shift), l.splat(log));
+        walk(l, &mut span, 0.0, [], |x, []| (l.sub(l.sub(x, shift), log), []));
+    }
+}
+
+/// (2) of every row of a table, one to an element of the span.
+#[inline(always)]
+pub(crate) fn log_sum_exp<L: Lane>(l: L, x: &[f32]) -> f32 {
+    let (m, shift) = shift_of(l, x);
+    if m == f32::INFINITY {
+        return if x.iter().any(|x| x.is_nan()) { f32::NAN } else { m };
+    }
+    let r = rest(l, &mut ReadOnly(x), shift);
+    if is_empty_row(r) { f32::NEG_INFINITY } else { m + l.at(r, log1p) }
+}
+
+/// (5), where the span reads `dy`.
+pub(crate) struct SoftmaxBackward<'a> {
+    pub(crate) y: Rows<'a>,
+}
+
+impl RowMap for SoftmaxBackward<'_> {
+    #[inline(always)]
+    fn row<L: Lane, S: Span>(&self, l: L, row: usize, mut span: S) {
+        let y = Stream::Slice(self.y.row(row), 0.0);
+        let [dot] = walk(l, &mut ReadOnly(span.read()), 0.0, [y], |dy, [y]| (dy, [l.mul(dy, y)]));
+        let dot = l.splat(dot);
+        walk(l, &mut span, 0.0, [y], |dy, [y]| (l.mul(y, l.sub(dy, dot)), []));
+    }
+}
+
+/// (6), where the span reads `dy`.
+pub(crate) struct LogSoftmaxBackward<'a> {
+    pub(crate) y: Rows<'a>,
+}
+
+impl RowMap for LogSoftmaxBackward<'_> {
+    #[inline(always)]
+    fn row<L: Lane, S: Span>(&self, l: L, row: usize, mut span: S) {
+        let [sum] = walk(l, &mut ReadOnly(span.read()), 0.0, [], |dy, []| (dy, [dy]));
+        let sum = l.splat(sum);
+        let y = Stream::Slice(self.y.row(row), 0.0);
+        walk(l, &mut span, 0.0, [y], |dy, [y]| (l.sub(dy, l.mul(exp(l, y), sum)), []));
+    }
+}

@@ -1,0 +1,308 @@
+//! Softmax cross-entropy with any labels, and its gradient, from the statistics of [`softmax`](super::softmax).
+//!
+//! ```text
+//! with labels q (class weights and smoothing in them), T = sum q, and m, r of the logits s
+//! (1)  loss   = sum_{q_i != 0} q_i (m - s_i) + T log1p(r)
+//! (2)  dL/ds_i = T p_i - q_i,  p_i = exp(s_i - m) / (1 + r)
+//! (3)         = (T - q_i) p_i - q_i (1 - p_i),  1 - p_i = r / (1 + r), where exp(s_i - m) = 1
+//! ```
+//!
+//! Both terms of (1) are sums of non-negative numbers for q >= 0: nothing cancels, a tiny loss keeps its digits, and a
+//! common offset of the logits is gone before anything is rounded away. (3) is (2) without the cancellation of p - 1 at
+//! a class that is nearly certain; any other p is at most about 1/2, where (2) loses nothing.
+
+use super::softmax::{shift_of, terms};
+use super::{RowLoss, Share};
+use crate::lane::{InPlace, Lane, Span, Stream, walk};
+use crate::loss::{EmptyRow, PositivesScale};
+use crate::math::log1p;
+use crate::targets::Class;
+use crate::{ClassIndices, HotClasses, Rows};
+
+/// What both kinds of labels need of a row of logits.
+struct Row {
+    /// 1 / (1 + r)
+    inverse: f32,
+    /// r / (1 + r)
+    rest: f32,
+    log1p: f32,
+}
+
+impl Row {
+    #[inline(always)]
+    fn new<L: Lane>(l: L, [sum, ones]: [f32; 2]) -> Self {
+        // No exponential was 1: the row is -inf alone, and its statistics are NaN (a row to be taken as 0 is not active).
+        let r = if ones == 0.0 { f32::NAN } else { (ones - 1.0) + sum };
+        let inverse = 1.0 / (1.0 + r);
+        Self { inverse, rest: r * inverse, log1p: l.at(r, log1p) }
+    }
+
+    /// (2) or (3) of one class with `e = exp(s - m)`.
+    #[inline(always)]
+    fn gradient(&self, e: f32, q: f32, total: f32) -> f32 {
+        if e == 1.0 { (total - q) * self.inverse - q * self.rest } else { total * (e * self.inverse) - q }
+    }
+}
+
+/// A term of the first sum of (1).
+#[inline(always)]
+fn distance_of(q: f32, shift: f32, s: f32) -> f32 {
+    if q == 0.0 { 0.0 } else { q * (shift - s) }
+}
+
+/// Labels that are 0 but for a few hot classes: one pass for the statistics, one to scale the exponentials.
+#[inline(always)]
+fn hot<L: Lane, S: Span>(
+    l: L,
+    mut span: S,
+    scale: f32,
+    normalize: impl Fn(f32, f32) -> f32,
+    labels: impl Iterator<Item = (usize, f32)> + Clone,
+) -> f32 {
+    let (_, shift) = shift_of(l, span.read());
+    let (mut distance, mut total, mut count) = (0.0, 0.0, 0.0);
+    // Before the pass: in place, it overwrites the logits.
+    for (class, q) in labels.clone() {
+        let s = span.read().get(class).copied().unwrap_or(f32::NAN);
+        total += q;
+        count += 1.0;
+        distance += distance_of(q, shift, s);
+    }
+    let splat = l.splat(shift);
+    let row = Row::new(l, walk(l, &mut span, f32::NEG_INFINITY, [], |x, []| terms(l, x, splat)));
+    let factor = normalize(count, total);
+    if let Some(exps) = span.write() {
+        // A class of exponential 1 becomes `ones`, by which it is known again after the pass.
+        let scale = scale * factor;
+        let ones = (total * row.inverse) * scale;
+        let splat = l.splat(ones);
+        walk(l, &mut InPlace(&mut *exps), 0.0, [], |e, []| (l.mul(e, splat), []));
+        for (class, q) in labels.clone() {
+            let Some(gradient) = exps.get_mut(class) else { continue };
+            if *gradient == ones {
+                // Listed more than once, the class has the sum of its labels.
+                let q = labels.clone().filter(|&(other, _)| other == class).map(|(_, q)| q).sum();
+                *gradient = row.gradient(1.0, q, total) * scale;
+            } else {
+                *gradient -= q * scale;
+            }
+        }
+    }
+    factor * (distance + total * row.log1p)
+}
+
+/// Dense labels `q_i = w_i (on t_i + off)`, with `hot` more at one class.
+struct Dense<'a> {
+    labels: Stream<'a>,
+    weights: Stream<'a>,
+    on: f32,
+    off: f32,
+    hot: Option<(usize, f32)>,
+    /// The gradient takes every label that is not 0 as 1.
+    binarize: bool,
+}
+
+#[inline(always)]
+fn dense<L: Lane, S: Span>(
+    l: L,
+    mut span: S,
+    labels: &Dense<'_>,
+    scale: f32,
+    normalize: impl Fn(f32, f32) -> f32,
+) -> f32 {
+    let (_, shift) = shift_of(l, span.read());
+    let (zero, one, splat) = (l.splat(0.0), l.splat(1.0), l.splat(shift));
+    let (on, off) = (l.splat(labels.on), l.splat(labels.off));
+    let label = |t, w| l.weigh(w, l.mul_add(on, t, off));
+    let (hot_class, hot_label) = labels.hot.unwrap_or((usize::MAX, 0.0));
+    let hot_logit = span.read().get(hot_class).copied();
+
+    let streams = [labels.labels, labels.weights];
+    let [sum, ones, mut total, mut distance, nonzero] = walk(l, &mut span, f32::NEG_INFINITY, streams, |x, [t, w]| {
+        let (e, [sum, ones]) = terms(l, x, splat);
+        let q = label(t, w);
+        let nonzero = l.select(l.eq(t, zero), zero, one);
+        (e, [sum, ones, q, l.weigh(q, l.sub(splat, x)), nonzero])
+    });
+    let row = Row::new(l, [sum, ones]);
+    if let Some(s) = hot_logit {
+        total += hot_label;
+        distance += distance_of(hot_label, shift, s);
+    }
+
+    let factor = normalize(nonzero, total);
+    let scale = scale * factor;
+    // The article's printed backward has the labels 1, and as many of them as are not 0.
+    let gradient_total = if labels.binarize { nonzero } else { total };
+    if let Some(exps) = span.write() {
+        let hot_exp = exps.get(hot_class).copied();
+        let (inverse, rest) = (l.splat(row.inverse), l.splat(row.rest));
+        let (total, scale_lanes) = (l.splat(gradient_total), l.splat(scale));
+        walk(l, &mut InPlace(&mut *exps), 0.0, streams, |e, [t, w]| {
+            let q = if labels.binarize { l.select(l.eq(t, zero), zero, one) } else { label(t, w) };
+            let certain = l.sub(l.mul(l.sub(total, q), inverse), l.mul(q, rest));
+            let uncertain = l.sub(l.mul(total, l.mul(e, inverse)), q);
+            let gradient = l.select(l.eq(e, one), certain, uncertain);
+            (l.mul(gradient, scale_lanes), [])
+        });
+        if let (Some(e), Some(gradient)) = (hot_exp, exps.get_mut(hot_class)) {
+            let weight = labels.weights.at(hot_class);
+            let q = weight * labels.off + hot_label;
+            *gradient = row.gradient(e, q, gradient_total) * scale;
+        }
+    }
+    factor * (distance + total * row.log1p)
+}
+
+fn class_weight(weights: Option<&[f32]>, class: usize) -> f32 {
+    weights.and_then(|weights| weights.get(class)).copied().unwrap_or(1.0)
+}
+
+/// A row of nothing but -inf, where the policy is to leave it out.
+#[inline(always)]
+fn left_out(policy: EmptyRow, x: &[f32]) -> bool {
+    policy == EmptyRow::Zero && x.iter().all(|&x| x == f32::NEG_INFINITY)
+}
+
+/// Class indices, with label smoothing: `q_i = w_i ((1 - epsilon) [i = class] + epsilon / C)`.
+pub(crate) struct Indexed<'a> {
+    pub(crate) targets: ClassIndices<'a>,
+    pub(crate) ignore_index: Option<i64>,
+    pub(crate) class_weights: Option<&'a [f32]>,
+    pub(crate) label_smoothing: f32,
+    pub(crate) empty_row: EmptyRow,
+}
+
+impl RowLoss for Indexed<'_> {
+    #[inline(always)]
+    fn share(&self, row: usize, x: &[f32]) -> Share {
+        let Class::Index(class) = self.targets.class(row, self.ignore_index) else { return Share::NONE };
+        if left_out(self.empty_row, x) {
+            return Share::NONE;
+        }
+        let share = Share::of_row(class_weight(self.class_weights, class), x.len());
+        // Smoothed labels reach classes whose weight is not 0.
+        Share { active: share.active || self.label_smoothing != 0.0, ..share }
+    }
+
+    #[inline(always)]
+    fn row<L: Lane, S: Span>(&self, l: L, row: usize, span: S, scale: f32) -> f32 {
+        let Class::Index(class) = self.targets.class(row, self.ignore_index) else { return 0.0 };
+        let weight = class_weight(self.class_weights, class);
+        if self.label_smoothing == 0.0 {
+            return hot(l, span, scale, |_, _| 1.0, core::iter::once((class, weight)));
+        }
+        let classes = span.read().len();
+        let labels = Dense {
+            labels: Stream::Splat(0.0, 0.0),
+            weights: Stream::or(self.class_weights, 1.0),
+            on: 0.0,
+            off: self.label_smoothing / classes as f32,
+            hot: Some((class, weight * (1.0 - self.label_smoothing))),
+            binarize: false,
+        };
+        dense(l, span, &labels, scale, |_, _| 1.0)
+    }
+}
+
+/// Rows of labels, with label smoothing: `q_i = w_i ((1 - epsilon) t_i + epsilon / C)`.
+pub(crate) struct Labelled<'a> {
+    pub(crate) targets: Rows<'a>,
+    pub(crate) class_weights: Option<&'a [f32]>,
+    pub(crate) label_smoothing: f32,
+    pub(crate) empty_row: EmptyRow,
+}
+
+impl RowLoss for Labelled<'_> {
+    fn labels(&self, row: usize) -> &[f32] {
+        self.targets.row(row)
+    }
+
+    #[inline(always)]
+    fn share(&self, _: usize, x: &[f32]) -> Share {
+        if left_out(self.empty_row, x) { Share::NONE } else { Share::of_row(1.0, x.len()) }
+    }
+
+    #[inline(always)]
+    fn row<L: Lane, S: Span>(&self, l: L, row: usize, span: S, scale: f32) -> f32 {
+        let targets = self.targets.row(row);
+        let labels = Dense {
+            labels: Stream::Slice(targets, 0.0),
+            weights: Stream::or(self.class_weights, 1.0),
+            on: 1.0 - self.label_smoothing,
+            off: self.label_smoothing / targets.len() as f32,
+            hot: None,
+            binarize: false,
+        };
+        dense(l, span, &labels, scale, |_, _| 1.0)
+    }
+}
+
+/// The factor of a multi-label row with `count` labels that are not 0 and the sum `total`; 1/0 is taken as 0.
+#[inline(always)]
+fn positives_scale(scale: PositivesScale, count: f32, total: f32) -> f32 {
+    let divisor = match scale {
+        PositivesScale::CountNonzero => count,
+        PositivesScale::SumLabels => total,
+        PositivesScale::None => 1.0,
+    };
+    if divisor == 0.0 { 0.0 } else { 1.0 / divisor }
+}
+
+/// Multi-label rows of real labels: `q_i = w_i t_i`, all divided by the number of positives.
+pub(crate) struct MultiLabelled<'a> {
+    pub(crate) targets: Rows<'a>,
+    pub(crate) class_weights: Option<&'a [f32]>,
+    pub(crate) scale: PositivesScale,
+    pub(crate) binarize: bool,
+    pub(crate) empty_row: EmptyRow,
+}
+
+impl RowLoss for MultiLabelled<'_> {
+    fn labels(&self, row: usize) -> &[f32] {
+        self.targets.row(row)
+    }
+
+    #[inline(always)]
+    fn share(&self, row: usize, x: &[f32]) -> Share {
+        let positive = self.targets.row(row).iter().any(|&t| t != 0.0);
+        if !positive || left_out(self.empty_row, x) { Share::NONE } else { Share::of_row(1.0, x.len()) }
+    }
+
+    #[inline(always)]
+    fn row<L: Lane, S: Span>(&self, l: L, row: usize, span: S, scale: f32) -> f32 {
+        let labels = Dense {
+            labels: Stream::Slice(self.targets.row(row), 0.0),
+            weights: Stream::or(self.class_weights, 1.0),
+            on: 1.0,
+            off: 0.0,
+            hot: None,
+            binarize: self.binarize,
+        };
+        dense(l, span, &labels, scale, |count, total| positives_scale(self.scale, count, total))
+    }
+}
+
+/// Multi-label rows as lists of their hot classes.
+pub(crate) struct MultiHot<'a> {
+    pub(crate) targets: HotClasses<'a>,
+    pub(crate) ignore_index: Option<i64>,
+    pub(crate) class_weights: Option<&'a [f32]>,
+    pub(crate) scale: PositivesScale,
+    pub(crate) empty_row: EmptyRow,
+}
+
+impl RowLoss for MultiHot<'_> {
+    #[inline(always)]
+    fn share(&self, row: usize, x: &[f32]) -> Share {
+        let positive = self.targets.row(row, self.ignore_index).next().is_some();
+        if !positive || left_out(self.empty_row, x) { Share::NONE } else { Share::of_row(1.0, x.len()) }
+    }
+
+    #[inline(always)]
+    fn row<L: Lane, S: Span>(&self, l: L, row: usize, span: S, scale: f32) -> f32 {
+        let labels = self.targets.row(row, self.ignore_index);
+        let labels = labels.map(|class| (class, class_weight(self.class_weights, class)));
+        hot(l, span, scale, |count, total| positives_scale(self.scale, count, total), labels)
+    }
+}

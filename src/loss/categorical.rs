@@ -1,0 +1,282 @@
+//! One class a row: the softmax loss, and its second half on probabilities and on log-probabilities.
+
+use super::{EmptyRow, Kind, LogClamp, Loss, Reduction, Sealed, TakesIndices, check_label_smoothing, target};
+use crate::kernel::{probability, softmax_loss};
+use crate::{ClassIndices, Error, Rows};
+
+/// Categorical cross-entropy of logits: softmax and cross-entropy in one, also called softmax loss.
+///
+/// ```text
+/// index targets  l = -w_c log softmax(x)_c                                  dl/dx_i = w_c (softmax(x)_i - [i = c])
+/// labels q       l = -sum_{q_i != 0} q_i log softmax(x)_i, T = sum q        dl/dx_i = T softmax(x)_i - q_i
+/// smoothing e    q_i = w_i ((1 - e) t_i + e / C), t one-hot for index targets
+/// ```
+///
+/// Equations (5) to (7) of the article named in [`reference`](crate::reference). Labels may be any real numbers and
+/// need not sum to 1: the gradient is the true one, where TensorFlow and ggml have p - q.
+///
+/// The default reduction is [`Reduction::MeanOverWeights`], PyTorch's for index targets; PyTorch divides by the number of
+/// rows for probability targets with class weights, [`Reduction::MeanOverRows`].
+///
+/// Special cases: a class with logit -inf has probability 0, and loss +inf if its label is not 0 (smoothing gives every
+/// class one). +inf and NaN make their row NaN. A row of -inf alone follows [`empty_row`](Loss::empty_row). Losses down
+/// to the smallest subnormal are kept: [20, 0, 0] with target 0 is 4.1223e-9, not 0.
+///
+/// Accuracy: DESIGN bounds.
+///
+/// ```
+/// use xent::{Rows, SoftmaxCrossEntropy};
+///
+/// let logits = [1.0, 2.0, 3.0, 0.5, -1.0, 2.0];
+/// let weights = [1.0, 2.0, 4.0];
+/// let loss = SoftmaxCrossEntropy::new().class_weights(&weights).label_smoothing(0.3);
+/// let totals = loss.loss(Rows::new(&logits, 3), &[0_u8, 2])?;
+/// assert!((totals.mean() - 0.793_047_55).abs() < 1e-6); // PyTorch's golden value
+/// # Ok::<(), xent::Error>(())
+/// ```
+#[doc(alias = "softmax loss")]
+#[doc(alias = "SoftmaxLoss")]
+#[doc(alias = "categorical cross-entropy")]
+#[doc(alias = "categorical_crossentropy")]
+#[doc(alias = "CategoricalCrossentropy")]
+#[doc(alias = "SparseCategoricalCrossentropy")]
+#[doc(alias = "SoftmaxWithLoss")]
+#[doc(alias = "SoftmaxWithLossLayer")]
+#[doc(alias = "CrossEntropyLoss")]
+#[doc(alias = "cross_entropy")]
+#[doc(alias = "cross_entropy_loss")]
+#[doc(alias = "softmax_cross_entropy")]
+#[doc(alias = "sparse_softmax_cross_entropy")]
+#[doc(alias = "softmax_cross_entropy_with_logits")]
+#[doc(alias = "sparse_softmax_cross_entropy_with_logits")]
+#[doc(alias = "softmax_cross_entropy_with_integer_labels")]
+#[doc(alias = "safe_softmax_cross_entropy")]
+#[doc(alias = "SoftmaxCrossEntropyLoss")]
+pub type SoftmaxCrossEntropy<'a> = Loss<'a, Softmax>;
+
+/// Cross-entropy of probabilities: what is behind an activation that was applied before.
+///
+/// ```text
+/// index targets  l = -w_c log p_c                       dl/dp_c = -w_c D(p_c), 0 elsewhere
+/// labels t       l = -sum_{q_i != 0} q_i log p_i        dl/dp_i = -q_i D(p_i),  q_i = w_i t_i
+/// ```
+///
+/// Equation (3) of the article named in [`reference`](crate::reference), the *multinomial logistic loss*. log p and its
+/// slope D follow [`log_clamp`](Loss::log_clamp). Index targets read nothing but the target's probability. The
+/// probabilities are taken as they are, not divided by their sum as Keras does. From logits, [`SoftmaxCrossEntropy`] is
+/// more exact and needs no clamp.
+///
+/// The default reduction is [`Reduction::MeanOverWeights`]: without weights, Caffe's mean over rows.
+///
+/// ```
+/// use xent::{LogClamp, ProbabilityCrossEntropy};
+///
+/// let p = [0.0, 0.75, 0.25];
+/// let caffe = ProbabilityCrossEntropy::new().log_clamp(LogClamp::CAFFE);
+/// assert!((caffe.loss(&p, &[0_u8])?.sum - 46.0517).abs() < 1e-4);
+/// assert_eq!(ProbabilityCrossEntropy::new().loss(&p, &[0_u8])?.sum, f64::INFINITY);
+/// # Ok::<(), xent::Error>(())
+/// ```
+#[doc(alias = "MultinomialLogisticLoss")]
+#[doc(alias = "multinomial logistic loss")]
+#[doc(alias = "logistic loss")]
+#[doc(alias = "cross-entropy loss")]
+#[doc(alias = "categorical_crossentropy")]
+#[doc(alias = "sparse_categorical_crossentropy")]
+#[doc(alias = "InfogainLoss")]
+pub type ProbabilityCrossEntropy<'a> = Loss<'a, Probability>;
+
+/// Negative log-likelihood of log-probabilities, the output of [`LogSoftmax`](crate::LogSoftmax).
+///
+/// ```text
+/// l = -w_c x_c        dl/dx_c = -w_c, 0 elsewhere
+/// ```
+///
+/// Reads nothing but the target's element. The default reduction is [`Reduction::MeanOverWeights`], PyTorch's. From
+/// logits, [`SoftmaxCrossEntropy`] does this and the log-softmax in one pass.
+///
+/// ```
+/// use xent::NllLoss;
+///
+/// let log_p = [-0.2, -1.8];
+/// assert_eq!(NllLoss::new().loss(&log_p, &[1_i32])?.mean(), f64::from(1.8_f32));
+/// # Ok::<(), xent::Error>(())
+/// ```
+#[doc(alias = "NLLLoss")]
+#[doc(alias = "nll_loss")]
+#[doc(alias = "NegativeLogLikelihoodLoss")]
+#[doc(alias = "negative log-likelihood")]
+#[doc(alias = "nll")]
+pub type NllLoss<'a> = Loss<'a, Nll>;
+
+/// [`SoftmaxCrossEntropy`].
+#[derive(Clone, Copy, Debug)]
+pub struct Softmax {
+    label_smoothing: f32,
+    empty_row: EmptyRow,
+}
+
+/// [`ProbabilityCrossEntropy`].
+#[derive(Clone, Copy, Debug)]
+pub struct Probability {
+    log_clamp: LogClamp,
+}
+
+/// [`NllLoss`].
+#[derive(Clone, Copy, Debug)]
+pub struct Nll(());
+
+impl<'a> SoftmaxCrossEntropy<'a> {
+    /// No weights, no smoothing, nothing ignored, mean over the weights.
+    pub const fn new() -> Self {
+        Self::with(Softmax { label_smoothing: 0.0, empty_row: EmptyRow::Nan }, Reduction::MeanOverWeights)
+    }
+
+    /// The share of each label that is spread evenly over all classes, from 0 to 1.
+    pub const fn label_smoothing(mut self, epsilon: f32) -> Self {
+        self.kind.label_smoothing = epsilon;
+        self
+    }
+
+    /// What a row of nothing but -inf is.
+    pub const fn empty_row(mut self, policy: EmptyRow) -> Self {
+        self.kind.empty_row = policy;
+        self
+    }
+
+    fn indexed(&self, x: Rows<'_>, targets: ClassIndices<'a>) -> Result<softmax_loss::Indexed<'a>, Error> {
+        check_indices(targets, x, self.ignore_index)?;
+        Ok(softmax_loss::Indexed {
+            targets,
+            ignore_index: self.ignore_index,
+            class_weights: self.class_weights,
+            label_smoothing: self.kind.label_smoothing,
+            empty_row: self.kind.empty_row,
+        })
+    }
+
+    fn labelled(&self, x: Rows<'_>, targets: Rows<'a>) -> Result<softmax_loss::Labelled<'a>, Error> {
+        targets.check_like(x, "targets")?;
+        Ok(softmax_loss::Labelled {
+            targets,
+            class_weights: self.class_weights,
+            label_smoothing: self.kind.label_smoothing,
+            empty_row: self.kind.empty_row,
+        })
+    }
+}
+
+impl<'a> ProbabilityCrossEntropy<'a> {
+    /// No weights, no clamp, nothing ignored, mean over the weights.
+    pub const fn new() -> Self {
+        Self::with(Probability { log_clamp: LogClamp::None }, Reduction::MeanOverWeights)
+    }
+
+    /// What stands for log p near 0.
+    pub const fn log_clamp(mut self, policy: LogClamp) -> Self {
+        self.kind.log_clamp = policy;
+        self
+    }
+
+    fn indexed(&self, x: Rows<'_>, targets: ClassIndices<'a>) -> Result<probability::Indexed<'a>, Error> {
+        check_indices(targets, x, self.ignore_index)?;
+        Ok(probability::Indexed {
+            targets,
+            ignore_index: self.ignore_index,
+            class_weights: self.class_weights,
+            clamp: Some(self.kind.log_clamp),
+        })
+    }
+
+    fn labelled(&self, x: Rows<'_>, targets: Rows<'a>) -> Result<probability::Labelled<'a>, Error> {
+        targets.check_like(x, "targets")?;
+        Ok(probability::Labelled { targets, class_weights: self.class_weights, clamp: self.kind.log_clamp })
+    }
+}
+
+impl<'a> NllLoss<'a> {
+    /// No weights, nothing ignored, mean over the weights.
+    pub const fn new() -> Self {
+        Self::with(Nll(()), Reduction::MeanOverWeights)
+    }
+
+    fn indexed(&self, x: Rows<'_>, targets: ClassIndices<'a>) -> Result<probability::Indexed<'a>, Error> {
+        check_indices(targets, x, self.ignore_index)?;
+        Ok(probability::Indexed {
+            targets,
+            ignore_index: self.ignore_index,
+            class_weights: self.class_weights,
+            clamp: None,
+        })
+    }
+}
+
+impl Default for SoftmaxCrossEntropy<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Default for ProbabilityCrossEntropy<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Default for NllLoss<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Sealed for Softmax {}
+impl TakesIndices for Softmax {}
+impl Kind for Softmax {
+    const INPUT: &'static str = "logits";
+    fn check(&self, _: usize) -> Result<(), Error> {
+        check_label_smoothing(self.label_smoothing)
+    }
+    fn label_is_valid(t: f32) -> bool {
+        t.is_finite() && t >= 0.0
+    }
+}
+
+impl Sealed for Probability {}
+impl TakesIndices for Probability {}
+impl Kind for Probability {
+    const INPUT: &'static str = "probabilities";
+    fn check(&self, _: usize) -> Result<(), Error> {
+        self.log_clamp.check()
+    }
+    fn input_is_valid(p: f32) -> bool {
+        (0.0..=1.0).contains(&p)
+    }
+    fn label_is_valid(t: f32) -> bool {
+        t.is_finite() && t >= 0.0
+    }
+}
+
+impl Sealed for Nll {}
+impl TakesIndices for Nll {}
+impl Kind for Nll {
+    const INPUT: &'static str = "log_probabilities";
+    fn check(&self, _: usize) -> Result<(), Error> {
+        Ok(())
+    }
+    fn input_is_valid(log: f32) -> bool {
+        log <= 0.0
+    }
+}
+
+target!(ClassIndices for Softmax, SoftmaxCrossEntropy::indexed);
+target!(Rows for Softmax, SoftmaxCrossEntropy::labelled);
+target!(ClassIndices for Probability, ProbabilityCrossEntropy::indexed);
+target!(Rows for Probability, ProbabilityCrossEntropy::labelled);
+target!(ClassIndices for Nll, NllLoss::indexed);
+
+fn check_indices(targets: ClassIndices<'_>, x: Rows<'_>, ignore_index: Option<i64>) -> Result<(), Error> {
+    if targets.len() != x.rows() {
+        return Err(Error::Length { argument: "targets", expected: x.rows(), found: targets.len() });
+    }
+    targets.check(1, x.classes(), ignore_index)
+}

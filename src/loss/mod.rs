@@ -1,0 +1,412 @@
+//! The cross-entropy family: per-row losses, totals and gradients.
+//!
+//! A loss is a configuration, built in `const` context where wanted, and six methods that do the work, the same for all:
+//!
+//! | method | gives | writes |
+//! |---|---|---|
+//! | [`loss`](Loss::loss) | totals | nothing |
+//! | [`losses`](Loss::losses) | totals | the loss of each row |
+//! | [`loss_grad`](Loss::loss_grad) | totals | the gradient, to another table |
+//! | [`loss_grad_in_place`](Loss::loss_grad_in_place) | totals | the gradient, over the input |
+//! | [`losses_grad`](Loss::losses_grad) | totals | both |
+//! | [`losses_grad_in_place`](Loss::losses_grad_in_place) | totals | both |
+//!
+//! The name says what the input is: `Softmax...` and `Sigmoid...` take logits and apply the activation themselves,
+//! `Probability...` takes its output, [`NllLoss`] takes log-probabilities.
+//!
+//! ```text
+//! row loss   L_n = v_n l(x_n, t_n)                     v_n: row weight; l: the loss of one row, class weights in it
+//! totals     sum = sum_n L_n, weight = the denominator that the reduction names
+//! gradient   grad_scale * dL_n / dx_n, divided by the denominator if the reduction is a mean
+//! ```
+//!
+//! A row is ignored if its target is the ignore index (or its policy says so): it is not read, its loss and gradient are
+//! 0 and it counts in no denominator but [`Reduction::MeanOverAllRows`]. A term whose label or weight is 0 is 0, whatever
+//! it is multiplied with. NaN and infinities give what IEEE arithmetic gives, in their own row alone. Targets, weights and
+//! options are checked before anything is written.
+
+mod binary;
+mod categorical;
+mod multi_label;
+mod options;
+
+pub use binary::{ProbabilityBinaryCrossEntropy, SigmoidCrossEntropy};
+pub use categorical::{NllLoss, ProbabilityCrossEntropy, SoftmaxCrossEntropy};
+pub use multi_label::{MultiLabelGradient, MultiLabelSoftmaxCrossEntropy, NoPositives, PositivesScale};
+pub use options::{EmptyRow, LogClamp, Reduction, Totals};
+
+/// What tells the losses apart: the `K` of [`Loss`].
+pub mod kind {
+    pub use super::binary::{ProbabilityBinary, Sigmoid};
+    pub use super::categorical::{Nll, Probability, Softmax};
+    pub use super::multi_label::MultiLabelSoftmax;
+}
+
+use crate::kernel::{Batch, RowLoss, Share, Table, share_of};
+use crate::{Backend, Error, IntoTargets, Rows, RowsMut};
+
+/// A loss: its configuration, and the methods that compute it. Use it by the names of its kinds:
+/// [`SoftmaxCrossEntropy`], [`MultiLabelSoftmaxCrossEntropy`], [`SigmoidCrossEntropy`], [`ProbabilityCrossEntropy`],
+/// [`ProbabilityBinaryCrossEntropy`], [`NllLoss`].
+///
+/// ```
+/// use xent::{Reduction, Rows, RowsMut, SoftmaxCrossEntropy};
+///
+/// const LOSS: SoftmaxCrossEntropy = SoftmaxCrossEntropy::new().label_smoothing(0.1).ignore_index(-100);
+///
+/// let logits = [2.0, 1.0, 0.1, 0.5, 2.5, 0.3];
+/// let mut gradient = [0.0; 6];
+/// let totals = LOSS.loss_grad(Rows::new(&logits, 3), &[0_i64, -100], RowsMut::new(&mut gradient, 3))?;
+/// assert_eq!((totals.rows, &gradient[3..]), (1, &[0.0; 3][..]));
+/// assert!((totals.mean() - 0.5137).abs() < 1e-4);
+/// # Ok::<(), xent::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Loss<'a, K> {
+    kind: K,
+    class_weights: Option<&'a [f32]>,
+    row_weights: Option<&'a [f32]>,
+    ignore_index: Option<i64>,
+    reduction: Reduction,
+    grad_scale: f32,
+    check_finite: bool,
+    validate: bool,
+    backend: Option<Backend>,
+}
+
+mod sealed {
+    /// Kinds and targets are this crate's.
+    pub trait Sealed {}
+}
+use sealed::Sealed;
+
+/// A kind of loss.
+pub trait Kind: Sealed {
+    #[doc(hidden)]
+    const INPUT: &'static str;
+    #[doc(hidden)]
+    fn check(&self, classes: usize) -> Result<(), Error>;
+    #[doc(hidden)]
+    fn input_is_valid(_: f32) -> bool {
+        true
+    }
+    #[doc(hidden)]
+    fn label_is_valid(_: f32) -> bool {
+        true
+    }
+}
+
+/// A kind of loss whose targets are class indices.
+pub trait TakesIndices: Kind {}
+
+/// Targets that a loss of kind `K` is defined for.
+///
+/// | loss | [`ClassIndices`](crate::ClassIndices) | [`Rows`] of labels | [`HotClasses`](crate::HotClasses) |
+/// |---|---|---|---|
+/// | [`SoftmaxCrossEntropy`] | yes | yes | |
+/// | [`MultiLabelSoftmaxCrossEntropy`] | | yes | yes |
+/// | [`SigmoidCrossEntropy`] | | yes | |
+/// | [`ProbabilityCrossEntropy`] | yes | yes | |
+/// | [`ProbabilityBinaryCrossEntropy`] | | yes | |
+/// | [`NllLoss`] | yes | | |
+pub trait Target<'a, K>: Sealed {
+    #[doc(hidden)]
+    fn read(self, loss: &Loss<'a, K>, x: Rows<'_>, losses: Option<&mut [f32]>) -> Result<Totals, Error>;
+    #[doc(hidden)]
+    fn between(
+        self,
+        loss: &Loss<'a, K>,
+        x: Rows<'_>,
+        gradient: RowsMut<'_>,
+        losses: Option<&mut [f32]>,
+    ) -> Result<Totals, Error>;
+    #[doc(hidden)]
+    fn in_place(self, loss: &Loss<'a, K>, x: RowsMut<'_>, losses: Option<&mut [f32]>) -> Result<Totals, Error>;
+}
+
+/// Implements [`Target`] by the function that checks the targets and makes a kernel of them.
+///
+/// Methods of a concrete type are compiled here, once, and not again in each crate that calls them; each is linked only
+/// where it is called. A generic function could do neither.
+macro_rules! target {
+    ($targets:ident for $kind:ty, $kernel:expr) => {
+        impl<'a> crate::loss::Target<'a, $kind> for crate::$targets<'a> {
+            fn read(
+                self,
+                loss: &Loss<'a, $kind>,
+                x: crate::Rows<'_>,
+                losses: Option<&mut [f32]>,
+            ) -> Result<crate::Totals, Error> {
+                loss.evaluate(x, losses, |x| $kernel(loss, x, self))
+            }
+            fn between(
+                self,
+                loss: &Loss<'a, $kind>,
+                x: crate::Rows<'_>,
+                gradient: crate::RowsMut<'_>,
+                losses: Option<&mut [f32]>,
+            ) -> Result<crate::Totals, Error> {
+                let table = crate::kernel::Between { from: x, to: gradient };
+                loss.evaluate(table, losses, |x| $kernel(loss, x, self))
+            }
+            fn in_place(
+                self,
+                loss: &Loss<'a, $kind>,
+                x: crate::RowsMut<'_>,
+                losses: Option<&mut [f32]>,
+            ) -> Result<crate::Totals, Error> {
+                loss.evaluate(x, losses, |x| $kernel(loss, x, self))
+            }
+        }
+    };
+}
+use target;
+
+impl Sealed for crate::ClassIndices<'_> {}
+impl Sealed for crate::HotClasses<'_> {}
+impl Sealed for Rows<'_> {}
+
+impl<'a, K: Kind + Copy> Loss<'a, K> {
+    const fn with(kind: K, reduction: Reduction) -> Self {
+        Self {
+            kind,
+            class_weights: None,
+            row_weights: None,
+            ignore_index: None,
+            reduction,
+            grad_scale: 1.0,
+            check_finite: false,
+            validate: false,
+            backend: None,
+        }
+    }
+
+    /// A weight for each class, by which the class's term is multiplied: 0 or positive, and finite.
+    pub const fn class_weights(mut self, weights: &'a [f32]) -> Self {
+        self.class_weights = Some(weights);
+        self
+    }
+
+    /// A weight for each row, by which its loss is multiplied: 0 or positive, and finite.
+    pub const fn row_weights(mut self, weights: &'a [f32]) -> Self {
+        self.row_weights = Some(weights);
+        self
+    }
+
+    /// What [`Totals::weight`] is, and what the gradient is the gradient of.
+    pub const fn reduction(mut self, reduction: Reduction) -> Self {
+        self.reduction = reduction;
+        self
+    }
+
+    /// The upstream gradient, by which the gradient is multiplied (1): a loss weight, a loss scale.
+    pub const fn grad_scale(mut self, scale: f32) -> Self {
+        self.grad_scale = scale;
+        self
+    }
+
+    /// Refuses NaN and infinities in the input and in dense targets, except in rows that are not read.
+    pub const fn check_finite(mut self, check: bool) -> Self {
+        self.check_finite = check;
+        self
+    }
+
+    /// Refuses values outside the domain: probabilities outside [0, 1], log-probabilities above 0, labels that are not
+    /// finite, negative labels where they are a distribution (all losses but the multi-label softmax loss), and binary
+    /// labels above 1. Left off, such values take part in the formula as they are.
+    pub const fn validate(mut self, validate: bool) -> Self {
+        self.validate = validate;
+        self
+    }
+
+    /// The backend of this loss, in place of [`Backend::active`].
+    pub const fn backend(mut self, backend: Backend) -> Self {
+        self.backend = Some(backend);
+        self
+    }
+
+    /// The totals over all rows.
+    ///
+    /// # Errors
+    /// Shapes, targets, weights and options that do not fit: see [`Error`].
+    #[inline]
+    pub fn loss<'x, T>(&self, x: impl Into<Rows<'x>>, targets: T) -> Result<Totals, Error>
+    where
+        T: IntoTargets<'a, Targets: Target<'a, K>>,
+    {
+        targets.into_targets().read(self, x.into(), None)
+    }
+
+    /// The loss of each row (0 for ignored ones) into `losses`, which has one element a row; and the totals. This is
+    /// "reduction none".
+    ///
+    /// # Errors
+    /// As [`loss`](Self::loss).
+    #[inline]
+    pub fn losses<'x, T>(&self, x: impl Into<Rows<'x>>, targets: T, losses: &mut [f32]) -> Result<Totals, Error>
+    where
+        T: IntoTargets<'a, Targets: Target<'a, K>>,
+    {
+        targets.into_targets().read(self, x.into(), Some(losses))
+    }
+
+    /// The totals, and the gradient with respect to `x` into `gradient`, a table of the same shape.
+    ///
+    /// # Errors
+    /// As [`loss`](Self::loss); nothing is written then.
+    #[inline]
+    pub fn loss_grad<'x, 'g, T>(
+        &self,
+        x: impl Into<Rows<'x>>,
+        targets: T,
+        gradient: impl Into<RowsMut<'g>>,
+    ) -> Result<Totals, Error>
+    where
+        T: IntoTargets<'a, Targets: Target<'a, K>>,
+    {
+        targets.into_targets().between(self, x.into(), gradient.into(), None)
+    }
+
+    /// The totals, and the gradient with respect to `x` in place of `x`.
+    ///
+    /// # Errors
+    /// As [`loss`](Self::loss); nothing is written then.
+    #[inline]
+    pub fn loss_grad_in_place<'x, T>(&self, x: impl Into<RowsMut<'x>>, targets: T) -> Result<Totals, Error>
+    where
+        T: IntoTargets<'a, Targets: Target<'a, K>>,
+    {
+        targets.into_targets().in_place(self, x.into(), None)
+    }
+
+    /// [`losses`](Self::losses) and [`loss_grad`](Self::loss_grad) in one pass.
+    ///
+    /// # Errors
+    /// As [`loss`](Self::loss); nothing is written then.
+    #[inline]
+    pub fn losses_grad<'x, 'g, T>(
+        &self,
+        x: impl Into<Rows<'x>>,
+        targets: T,
+        losses: &mut [f32],
+        gradient: impl Into<RowsMut<'g>>,
+    ) -> Result<Totals, Error>
+    where
+        T: IntoTargets<'a, Targets: Target<'a, K>>,
+    {
+        targets.into_targets().between(self, x.into(), gradient.into(), Some(losses))
+    }
+
+    /// [`losses`](Self::losses) and [`loss_grad_in_place`](Self::loss_grad_in_place) in one pass.
+    ///
+    /// # Errors
+    /// As [`loss`](Self::loss); nothing is written then.
+    #[inline]
+    pub fn losses_grad_in_place<'x, T>(
+        &self,
+        x: impl Into<RowsMut<'x>>,
+        targets: T,
+        losses: &mut [f32],
+    ) -> Result<Totals, Error>
+    where
+        T: IntoTargets<'a, Targets: Target<'a, K>>,
+    {
+        targets.into_targets().in_place(self, x.into(), Some(losses))
+    }
+
+    /// All checks, then the denominator if the gradient needs it, then the one dispatch.
+    fn evaluate<T: Table, R: RowLoss>(
+        &self,
+        table: T,
+        losses: Option<&mut [f32]>,
+        kernel: impl FnOnce(Rows<'_>) -> Result<R, Error>,
+    ) -> Result<Totals, Error> {
+        table.check(K::INPUT, "gradient")?;
+        let x = table.as_rows();
+        let rows = x.rows();
+        self.check(x, losses.as_deref())?;
+        let kernel = kernel(x)?;
+        if self.check_finite || self.validate {
+            self.check_values(x, &kernel)?;
+        }
+
+        let mut scale = self.grad_scale;
+        if T::WRITES && self.reduction != Reduction::Sum {
+            let share = |row| share_of(&kernel, self.row_weights, row, x.row(row));
+            let shares = (0..rows).map(share).fold(Share::NONE, Share::and);
+            let denominator = self.reduction.denominator(shares, rows);
+            scale = if denominator == 0.0 { 0.0 } else { (f64::from(scale) / denominator) as f32 };
+        }
+        let batch = Batch { table, kernel: &kernel, row_weights: self.row_weights, losses, scale };
+        let (sum, shares) = self.backend.unwrap_or_else(Backend::active).run(batch);
+        Ok(Totals { sum, weight: self.reduction.denominator(shares, rows), rows: shares.rows })
+    }
+
+    fn check(&self, x: Rows<'_>, losses: Option<&[f32]>) -> Result<(), Error> {
+        let length = |argument, slice: Option<&[f32]>, expected| match slice {
+            Some(slice) if slice.len() != expected => Err(Error::Length { argument, expected, found: slice.len() }),
+            _ => Ok(()),
+        };
+        length("losses", losses, x.rows())?;
+        length("row_weights", self.row_weights, x.rows())?;
+        check_weights("row_weights", self.row_weights)?;
+        length("class_weights", self.class_weights, x.classes())?;
+        check_weights("class_weights", self.class_weights)?;
+        parameter("grad_scale", self.grad_scale.into(), self.grad_scale.is_finite())?;
+        if let Reduction::MeanOver(denominator) = self.reduction {
+            parameter("reduction", denominator, denominator.is_finite() && denominator >= 0.0)?;
+        }
+        self.kind.check(x.classes())
+    }
+
+    /// The values of the rows that are read.
+    fn check_values<R: RowLoss>(&self, x: Rows<'_>, kernel: &R) -> Result<(), Error> {
+        for row in 0..x.rows() {
+            let values = x.row(row);
+            if !share_of(kernel, self.row_weights, row, values).active {
+                continue;
+            }
+            let labels = kernel.labels(row);
+            if self.check_finite {
+                for (argument, values) in [(K::INPUT, values), ("targets", labels)] {
+                    if let Some(index) = values.iter().position(|x| !x.is_finite()) {
+                        return Err(Error::NonFinite { argument, row, index });
+                    }
+                }
+            }
+            if self.validate {
+                if let Some((index, &value)) = values.iter().enumerate().find(|&(_, &x)| !K::input_is_valid(x)) {
+                    return Err(Error::NotAProbability { row, index, value });
+                }
+                if let Some((index, &value)) = labels.iter().enumerate().find(|&(_, &t)| !K::label_is_valid(t)) {
+                    return Err(Error::InvalidTarget { row, index, value });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<K: TakesIndices + Copy> Loss<'_, K> {
+    /// The class index of rows to leave out, in `0..classes` or not; by default there is none. PyTorch's default is -100.
+    pub const fn ignore_index(mut self, index: i64) -> Self {
+        self.ignore_index = Some(index);
+        self
+    }
+}
+
+fn check_weights(argument: &'static str, weights: Option<&[f32]>) -> Result<(), Error> {
+    let wrong = |&(_, &weight): &(usize, &f32)| !(weight >= 0.0 && weight.is_finite());
+    match weights.unwrap_or_default().iter().enumerate().find(wrong) {
+        Some((index, &value)) => Err(Error::Weight { argument, index, value }),
+        None => Ok(()),
+    }
+}
+
+fn parameter(name: &'static str, value: f64, in_range: bool) -> Result<(), Error> {
+    if in_range { Ok(()) } else { Err(Error::Parameter { name, value }) }
+}
+
+fn check_label_smoothing(epsilon: f32) -> Result<(), Error> {
+    parameter("label_smoothing", epsilon.into(), (0.0..=1.0).contains(&epsilon))
+}

@@ -1,0 +1,178 @@
+//! Several classes a row, from one softmax.
+
+use super::{EmptyRow, Kind, Loss, Reduction, Sealed, TakesIndices, target};
+use crate::kernel::softmax_loss::{MultiHot, MultiLabelled};
+use crate::{Error, HotClasses, Rows};
+
+/// Softmax loss with several positive classes a row, divided by their number M.
+///
+/// ```text
+/// l = (1/M) sum_{t_i != 0} -q_i log softmax(x)_i        dl/dx_i = (T softmax(x)_i - q_i) / M
+/// q_i = w_i t_i,  T = sum q,  M = number of t_i that are not 0
+/// ```
+///
+/// The multi-label form of equation (5) of the article named in [`reference`](crate::reference), with real labels. The
+/// article's printed backward takes every positive label as 1, which is the gradient of another loss unless all of them
+/// are; it is there as [`MultiLabelGradient::PyCaffeCompat`].
+///
+/// Targets are dense rows of labels, or lists of hot classes with label 1 ([`HotClasses`]). Labels may be any real
+/// numbers. The divisor follows [`positives_scale`](Loss::positives_scale), a row without positives follows
+/// [`no_positives`](Loss::no_positives).
+///
+/// The default reduction is [`Reduction::MeanOverWeights`], over the rows that have positives; the article divides by all
+/// rows, [`Reduction::MeanOverAllRows`]. Special cases are those of [`SoftmaxCrossEntropy`](super::SoftmaxCrossEntropy).
+///
+/// ```
+/// use xent::{HotClasses, MultiLabelSoftmaxCrossEntropy};
+///
+/// let logits = [2.0, -1.0, 0.5];
+/// let loss = MultiLabelSoftmaxCrossEntropy::new();
+/// let dense = loss.loss(&logits, &[1.0, 0.0, 1.0])?;
+/// let listed = loss.loss(&logits, HotClasses::padded(&[2_u8, 0], 2))?;
+/// assert!((dense.sum - listed.sum).abs() < 1e-6);
+/// # Ok::<(), xent::Error>(())
+/// ```
+#[doc(alias = "multi-label softmax loss")]
+#[doc(alias = "SoftmaxLoss")]
+#[doc(alias = "PyCaffe")]
+#[doc(alias = "hashtag loss")]
+pub type MultiLabelSoftmaxCrossEntropy<'a> = Loss<'a, MultiLabelSoftmax>;
+
+/// [`MultiLabelSoftmaxCrossEntropy`].
+#[derive(Clone, Copy, Debug)]
+pub struct MultiLabelSoftmax {
+    scale: PositivesScale,
+    no_positives: NoPositives,
+    gradient: MultiLabelGradient,
+    empty_row: EmptyRow,
+}
+
+/// By what a multi-label row is divided.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PositivesScale {
+    /// By M, the number of labels that are not 0 (of classes listed): the article's.
+    #[default]
+    CountNonzero,
+    /// By T, the sum of the weighted labels, which makes q / T a distribution; a row with T = 0 has loss and gradient 0.
+    SumLabels,
+    /// By nothing.
+    None,
+}
+
+/// What a row without a positive label is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NoPositives {
+    /// Loss 0, gradient 0, not read and not counted.
+    #[default]
+    Skip,
+    /// [`Error::NoPositives`](crate::Error::NoPositives).
+    Error,
+}
+
+/// Which backward a multi-label loss has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MultiLabelGradient {
+    /// The gradient of the loss, `(T p_i - q_i) / M`.
+    #[default]
+    True,
+    /// The one that the article's PyCaffe layer prints, `p_i - [t_i != 0] / M`, for dense labels without class weights
+    /// and divided by the count. The two are the same if every label is 0 or 1.
+    PyCaffeCompat,
+}
+
+impl<'a> MultiLabelSoftmaxCrossEntropy<'a> {
+    /// Divided by the count of positives, rows without any skipped, true gradient, mean over the weights.
+    pub const fn new() -> Self {
+        let kind = MultiLabelSoftmax {
+            scale: PositivesScale::CountNonzero,
+            no_positives: NoPositives::Skip,
+            gradient: MultiLabelGradient::True,
+            empty_row: EmptyRow::Nan,
+        };
+        Self::with(kind, Reduction::MeanOverWeights)
+    }
+
+    /// By what a row is divided.
+    pub const fn positives_scale(mut self, scale: PositivesScale) -> Self {
+        self.kind.scale = scale;
+        self
+    }
+
+    /// What a row without a positive label is.
+    pub const fn no_positives(mut self, policy: NoPositives) -> Self {
+        self.kind.no_positives = policy;
+        self
+    }
+
+    /// Which backward to compute.
+    pub const fn gradient(mut self, gradient: MultiLabelGradient) -> Self {
+        self.kind.gradient = gradient;
+        self
+    }
+
+    /// What a row of nothing but -inf is.
+    pub const fn empty_row(mut self, policy: EmptyRow) -> Self {
+        self.kind.empty_row = policy;
+        self
+    }
+
+    fn labelled(&self, x: Rows<'_>, targets: Rows<'a>) -> Result<MultiLabelled<'a>, Error> {
+        targets.check_like(x, "targets")?;
+        let binarize = self.kind.gradient == MultiLabelGradient::PyCaffeCompat;
+        let option = "MultiLabelGradient::PyCaffeCompat";
+        if binarize && self.class_weights.is_some() {
+            return Err(Error::Conflict { option, with: "class_weights" });
+        }
+        if binarize && self.kind.scale != PositivesScale::CountNonzero {
+            return Err(Error::Conflict { option, with: "positives_scale" });
+        }
+        self.check_positives(targets.iter().position(|t| t.iter().all(|&t| t == 0.0)))?;
+        Ok(MultiLabelled {
+            targets,
+            class_weights: self.class_weights,
+            scale: self.kind.scale,
+            binarize,
+            empty_row: self.kind.empty_row,
+        })
+    }
+
+    fn hot(&self, x: Rows<'_>, targets: HotClasses<'a>) -> Result<MultiHot<'a>, Error> {
+        targets.check(x.rows(), x.classes(), self.ignore_index)?;
+        self.check_positives((0..x.rows()).find(|&row| targets.row(row, self.ignore_index).next().is_none()))?;
+        Ok(MultiHot {
+            targets,
+            ignore_index: self.ignore_index,
+            class_weights: self.class_weights,
+            scale: self.kind.scale,
+            empty_row: self.kind.empty_row,
+        })
+    }
+
+    fn check_positives(&self, without: Option<usize>) -> Result<(), Error> {
+        match (self.kind.no_positives, without) {
+            (NoPositives::Error, Some(row)) => Err(Error::NoPositives { row }),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Default for MultiLabelSoftmaxCrossEntropy<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Sealed for MultiLabelSoftmax {}
+impl TakesIndices for MultiLabelSoftmax {}
+impl Kind for MultiLabelSoftmax {
+    const INPUT: &'static str = "logits";
+    fn check(&self, _: usize) -> Result<(), Error> {
+        Ok(())
+    }
+    fn label_is_valid(t: f32) -> bool {
+        t.is_finite()
+    }
+}
+
+target!(Rows for MultiLabelSoftmax, MultiLabelSoftmaxCrossEntropy::labelled);
+target!(HotClasses for MultiLabelSoftmax, MultiLabelSoftmaxCrossEntropy::hot);

@@ -1,0 +1,84 @@
+//! The natural logarithm, of x and of 1 + x.
+//!
+//! ```text
+//! y = 2^e (1 + f),  1 + f in [3/4, 3/2)
+//! ln y = e ln 2 + ln(1 + f),  ln(1 + f) = f + f^2 q(f)
+//! ```
+//!
+//! For ln x, y is x. For ln(1 + x), e is that of the rounded 1 + x, but f = x 2^-e + (2^-e - 1) is found from x itself,
+//! so that nothing of a small x is lost. e ln 2 is added in two parts, e * LN2_HI last and exact.
+
+use super::{LN2_HI, LN2_LO};
+use crate::lane::Lane;
+
+// q: minimax of (ln(1 + f) - f) / f^2, whose constant term is -1/2.
+const L2: f32 = -0.5;
+const L3: f32 = 0.333_334_5;
+const L4: f32 = -0.250_000_98;
+const L5: f32 = 0.199_908_06;
+const L6: f32 = -0.166_471_65;
+const L7: f32 = 0.144_788_2;
+const L8: f32 = -0.131_629_85;
+const L9: f32 = 0.104_645_304;
+const L10: f32 = -0.045_073_61;
+
+/// The bits of 3/4, where the exponent of 1 + f changes.
+const CUT: u32 = 0x3f40_0000;
+const MANTISSA: u32 = 0x007f_ffff;
+/// The bits of 2^23 + 256: or-ed with a signed byte e, they are the number 2^23 + 256 + e.
+const BYTE: u32 = 0x4b00_0100;
+const OF_BYTE: f32 = 8_388_864.0;
+
+/// ln x: -inf at 0, NaN below; +inf gives +inf, NaN gives NaN.
+#[inline(always)]
+pub(crate) fn ln<L: Lane>(l: L, x: L::V) -> L::V {
+    let subnormal = l.gt(l.splat(f32::MIN_POSITIVE), x);
+    let y = l.mul(x, l.select(subnormal, l.splat(8_388_608.0), l.splat(1.0)));
+    let above_cut = l.bits_sub(y, l.splat_bits(CUT));
+    let e = l.sub(exponent(l, above_cut), l.select(subnormal, l.splat(23.0), l.splat(0.0)));
+    let mantissa = l.bits_and(above_cut, l.splat_bits(MANTISSA));
+    let f = l.sub(l.bits_add(mantissa, l.splat_bits(CUT)), l.splat(1.0));
+    at_edges(l, x, l.splat(0.0), assemble(l, e, f))
+}
+
+/// ln(1 + x): -inf at -1, NaN below; +inf gives +inf, NaN gives NaN.
+#[inline(always)]
+pub(crate) fn log1p<L: Lane>(l: L, x: L::V) -> L::V {
+    let above_cut = l.bits_sub(l.add(l.splat(1.0), x), l.splat_bits(CUT));
+    let e = exponent(l, above_cut);
+    let exponent_bits = l.bits_and(above_cut, l.splat_bits(!MANTISSA));
+    let scaled = l.bits_sub(x, exponent_bits);
+    // 4 * 2^-e, which is normal for every e.
+    let four = l.bits_sub(l.splat(4.0), exponent_bits);
+    let f = l.add(scaled, l.mul_add(four, l.splat(0.25), l.splat(-1.0)));
+    at_edges(l, x, l.splat(-1.0), assemble(l, e, f))
+}
+
+/// e of y, from the bits of y less those of 3/4.
+#[inline(always)]
+fn exponent<L: Lane>(l: L, above_cut: L::V) -> L::V {
+    l.sub(l.bits_xor(l.bits_shr::<23>(above_cut), l.splat_bits(BYTE)), l.splat(OF_BYTE))
+}
+
+/// e ln 2 + ln(1 + f).
+#[inline(always)]
+fn assemble<L: Lane>(l: L, e: L::V, f: L::V) -> L::V {
+    let q = l.mul_add(l.splat(L10), f, l.splat(L9));
+    let q = l.mul_add(q, f, l.splat(L8));
+    let q = l.mul_add(q, f, l.splat(L7));
+    let q = l.mul_add(q, f, l.splat(L6));
+    let q = l.mul_add(q, f, l.splat(L5));
+    let q = l.mul_add(q, f, l.splat(L4));
+    let q = l.mul_add(q, f, l.splat(L3));
+    let q = l.mul_add(q, f, l.splat(L2));
+    let small = l.mul_add(l.mul(f, f), q, l.mul(e, l.splat(LN2_LO)));
+    l.mul_add(e, l.splat(LN2_HI), l.add(f, small))
+}
+
+/// The result where x is `edge` (-inf), below it (NaN), +inf or NaN (itself).
+#[inline(always)]
+fn at_edges<L: Lane>(l: L, x: L::V, edge: L::V, result: L::V) -> L::V {
+    let result = l.select(l.gt(l.splat(f32::INFINITY), x), result, x);
+    let result = l.select(l.eq(x, edge), l.splat(f32::NEG_INFINITY), result);
+    l.select(l.gt(edge, x), l.splat(f32::NAN), result)
+}
