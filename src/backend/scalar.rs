@@ -10,6 +10,7 @@ pub(super) const TOKEN: Scalar = Scalar(());
 
 /// `a * b + c` rounded once, where the build has the instruction.
 #[inline(always)]
+#[allow(unsafe_code, reason = "intrinsics of the build's own target features")]
 fn fused_mul_add(a: f32, b: f32, c: f32) -> f32 {
     #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "fma"))]
     {
@@ -17,12 +18,14 @@ fn fused_mul_add(a: f32, b: f32, c: f32) -> f32 {
         use core::arch::x86::{_mm_cvtss_f32, _mm_fmadd_ss, _mm_set_ss};
         #[cfg(target_arch = "x86_64")]
         use core::arch::x86_64::{_mm_cvtss_f32, _mm_fmadd_ss, _mm_set_ss};
-        _mm_cvtss_f32(_mm_fmadd_ss(_mm_set_ss(a), _mm_set_ss(b), _mm_set_ss(c)))
+        // SAFETY: the whole build has SSE and FMA. No memory is touched.
+        unsafe { _mm_cvtss_f32(_mm_fmadd_ss(_mm_set_ss(a), _mm_set_ss(b), _mm_set_ss(c))) }
     }
     #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
     {
         use core::arch::aarch64::{vdup_n_f32, vfma_f32, vget_lane_f32};
-        vget_lane_f32::<0>(vfma_f32(vdup_n_f32(c), vdup_n_f32(a), vdup_n_f32(b)))
+        // SAFETY: the whole build has NEON. No memory is touched.
+        unsafe { vget_lane_f32::<0>(vfma_f32(vdup_n_f32(c), vdup_n_f32(a), vdup_n_f32(b))) }
     }
     #[cfg(not(any(
         all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "fma"),

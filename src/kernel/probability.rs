@@ -21,6 +21,8 @@ use crate::{ClassIndices, Rows};
 struct Clamp<V> {
     /// Added to the probability.
     epsilon: V,
+    /// Whether that is anything.
+    adds: bool,
     /// The least that the logarithm may be.
     min_log: V,
     /// The least that the divisor of D may be.
@@ -42,7 +44,7 @@ impl<V: Copy> Clamp<V> {
             LogClamp::AddEps(epsilon) => [epsilon, no_min, no_divisor, no_cut],
         };
         let [epsilon, min_log, min_divisor, cut] = numbers.map(|x| l.splat(x));
-        Self { epsilon, min_log, min_divisor, cut }
+        Self { epsilon, adds: matches!(policy, LogClamp::AddEps(_)), min_log, min_divisor, cut }
     }
 
     /// log p. What is added to a probability never takes its logarithm above 0.
@@ -52,18 +54,27 @@ impl<V: Copy> Clamp<V> {
         l.max(self.min_log, ln(l, sum))
     }
 
-    /// log(1 - p), from p itself.
+    /// log(1 - p), from p itself: 1 - p is exact above 1/2 only.
     #[inline(always)]
     fn log_complement<L: Lane<V = V>>(&self, l: L, p: V) -> V {
         let rest = l.min(l.splat(0.0), l.sub(self.epsilon, p));
-        l.max(self.min_log, log1p(l, rest))
+        let log = log1p(l, rest);
+        let log = if self.adds {
+            let complement = l.add(l.sub(l.splat(1.0), p), self.epsilon);
+            l.select(l.gt(p, l.splat(0.5)), ln(l, complement), log)
+        } else {
+            log
+        };
+        l.max(self.min_log, log)
     }
 
-    /// D(p).
+    /// `weight * D(p)` by one division, and 0 where the weight is 0.
     #[inline(always)]
-    fn slope<L: Lane<V = V>>(&self, l: L, p: V) -> V {
-        let slope = l.div(l.splat(1.0), l.max(self.min_divisor, l.add(p, self.epsilon)));
-        l.select(l.gt(self.cut, p), l.splat(0.0), slope)
+    fn slope<L: Lane<V = V>>(&self, l: L, weight: V, p: V) -> V {
+        let zero = l.splat(0.0);
+        let slope = l.div(weight, l.max(self.min_divisor, l.add(p, self.epsilon)));
+        let slope = l.select(l.gt(self.cut, p), zero, slope);
+        l.select(l.eq(weight, zero), zero, slope)
     }
 }
 
@@ -95,17 +106,19 @@ impl RowLoss for Indexed<'_> {
     fn row<L: Lane, S: Span>(&self, l: L, row: usize, mut span: S, scale: f32) -> f32 {
         let Some((class, weight)) = self.target(row) else { return 0.0 };
         let x = span.read().get(class).copied().unwrap_or(f32::NAN);
+        let weight_of_gradient = -(weight * scale);
         let (log, slope) = match self.clamp {
             Some(policy) => {
                 let clamp = Clamp::new(l, policy);
-                (l.at(x, |l, p| clamp.log(l, p)), l.at(x, |l, p| clamp.slope(l, p)))
+                let slope = |l: L, p| clamp.slope(l, l.splat(weight_of_gradient), p);
+                (l.at(x, |l, p| clamp.log(l, p)), l.at(x, slope))
             }
-            None => (x, 1.0),
+            None => (x, weight_of_gradient),
         };
         if let Some(gradient) = span.write() {
             gradient.fill(0.0);
             if let Some(hot) = gradient.get_mut(class) {
-                *hot = -(weight * slope) * scale;
+                *hot = slope;
             }
         }
         -(weight * log)
@@ -135,9 +148,7 @@ impl RowLoss for Labelled<'_> {
         let streams = [Stream::Slice(self.targets.row(row), 0.0), Stream::or(self.class_weights, 1.0)];
         let [sum] = walk(l, &mut span, 0.0, streams, |p, [t, w]| {
             let q = l.weigh(w, t);
-            let gradient = l.mul(l.weigh(q, clamp.slope(l, p)), scale);
-            // -0 where the label is 0 would be no error, +0 is what is promised.
-            (l.add(gradient, l.splat(0.0)), [l.weigh(q, clamp.log(l, p))])
+            (clamp.slope(l, l.mul(q, scale), p), [l.weigh(q, clamp.log(l, p))])
         });
         -sum
     }
@@ -171,9 +182,10 @@ impl RowLoss for Binary<'_> {
             let is_nan = l.add(l.mul(p, zero), zero);
             let (on, off) = (t, l.sub(one, t));
             let logs = l.add(l.weigh(on, clamp.log(l, p)), l.weigh(off, clamp.log_complement(l, p)));
-            let slopes = l.sub(l.weigh(off, clamp.slope(l, l.sub(one, p))), l.weigh(on, clamp.slope(l, p)));
-            let (loss, gradient) = (l.sub(is_nan, logs), l.add(slopes, is_nan));
-            (l.mul(l.weigh(w, gradient), scale), [l.weigh(w, loss)])
+            let at_p = clamp.slope(l, l.mul(l.weigh(w, on), scale), p);
+            let at_complement = clamp.slope(l, l.mul(l.weigh(w, off), scale), l.sub(one, p));
+            let loss = l.weigh(w, l.sub(is_nan, logs));
+            (l.add(l.sub(at_complement, at_p), l.weigh(w, is_nan)), [loss])
         });
         loss
     }

@@ -1,7 +1,8 @@
 //! Binary cross-entropy with logits, element by element, and its gradient.
 //!
 //! ```text
-//! with a = pos_weight t, b = 1 - t, e = exp(-|x|)
+//! with the smoothed t and 1 - t, each from the label itself: t (1 - s) + s / 2 and (1 - t) (1 - s) + s / 2
+//! a = pos_weight t,  b = 1 - t,  e = exp(-|x|)
 //! (1)  loss  = a softplus(-x) + b softplus(x),  softplus(x) = max(x, 0) + log1p(e)
 //! (2)  dL/dx = b sigmoid(x) - a sigmoid(-x)
 //! ```
@@ -43,8 +44,7 @@ impl RowLoss for Logits<'_> {
         let weights = Stream::or(self.class_weights, 1.0);
         let [loss] = walk(l, &mut span, 0.0, [targets, weights, self.pos_weights], |x, [t, w, pos_weight]| {
             let w = l.select(l.eq(t, ignored), zero, w);
-            let t = l.mul_add(t, on, off);
-            let (a, b) = (l.mul(pos_weight, t), l.sub(one, t));
+            let (a, b) = (l.mul(pos_weight, l.mul_add(t, on, off)), l.mul_add(l.sub(one, t), on, off));
             let e = exp_neg_abs(l, x);
             let log = log1p(l, e);
             // The larger of x and 0 is x where x is NaN: max and min give their second operand then.

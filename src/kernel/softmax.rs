@@ -1,7 +1,7 @@
 //! Softmax, log-softmax and log-sum-exp from one pair of statistics, and their backward passes.
 //!
 //! ```text
-//! with m = max x_i, c the number of elements whose exp(x_i - m) rounds to 1, and the sum over all the others
+//! with m = max x_i, c the number of elements whose exp(x_i - m) rounds to 1, and the sum over all others
 //! (1)  r                = (c - 1) + sum exp(x_j - m)
 //! (2)  log_sum_exp(x)   = m + log1p(r)
 //! (3)  softmax(x)_i     = exp(x_i - m) / (1 + r)
@@ -14,11 +14,13 @@
 //! The sum without the maximum keeps what 1 + r would round away: the log-probability of a class that is nearly certain.
 //! In (4) the subtractions stay apart, since m + log1p(r) would lose bits where |m| is large.
 //!
+//! Exponentials are kept as 2^64 exp(x_i - m), so that subnormal results are rounded once, at the end.
+//!
 //! A row of -inf alone has c = 0 and so r = -1, which no other row has; a NaN, or +inf - +inf, makes r NaN.
 
 use super::RowMap;
 use crate::lane::{InPlace, Lane, ReadOnly, Span, Stream, max, walk};
-use crate::math::{exp, exp_nonpos, log1p};
+use crate::math::{OVER_TWO_64, TWO_64, exp, exp_nonpos_times_2_64, log1p};
 use crate::{EmptyRow, Rows};
 
 /// The maximum of a row, as what to subtract from its elements: 0 for a row of -inf, so that no inf - inf arises.
@@ -28,21 +30,39 @@ pub(super) fn shift_of<L: Lane>(l: L, x: &[f32]) -> (f32, f32) {
     (m, if m == f32::NEG_INFINITY { 0.0 } else { m })
 }
 
-/// `exp(x - shift)`, and the two terms of (1): the exponential unless it is 1, and how many are 1.
+/// `2^64 exp(x - shift)`, and the two terms of (1): the same unless it is 2^64, and whether it is.
 #[inline(always)]
 pub(super) fn terms<L: Lane>(l: L, x: L::V, shift: L::V) -> (L::V, [L::V; 2]) {
     let (zero, one) = (l.splat(0.0), l.splat(1.0));
-    let e = exp_nonpos(l, l.sub(x, shift));
-    let is_one = l.eq(e, one);
+    let e = exp_nonpos_times_2_64(l, l.sub(x, shift));
+    let is_one = l.eq(e, l.splat(TWO_64));
     (e, [l.select(is_one, zero, e), l.select(is_one, one, zero)])
 }
 
-/// (1) of a row; `exp(x_i - shift)` is left where the span can be written.
+/// (1) from the sums of those terms.
+#[inline(always)]
+pub(super) fn rest_of([sum, ones]: [f32; 2]) -> f32 {
+    (ones - 1.0) + sum * OVER_TWO_64
+}
+
+/// Turns `2^64 e` into `factor * e`: the one rounding of small results is the last.
+#[inline(always)]
+pub(super) fn rescale<L: Lane>(l: L, exps: &mut [f32], factor: f32) {
+    let merged = factor * OVER_TWO_64;
+    if merged.abs() >= f32::MIN_POSITIVE {
+        let merged = l.splat(merged);
+        walk(l, &mut InPlace(exps), 0.0, [], |e, []| (l.mul(e, merged), []));
+    } else {
+        let (factor, unscale) = (l.splat(factor), l.splat(OVER_TWO_64));
+        walk(l, &mut InPlace(exps), 0.0, [], |e, []| (l.mul(l.mul(e, factor), unscale), []));
+    }
+}
+
+/// (1) of a row; `2^64 exp(x_i - shift)` is left where the span can be written.
 #[inline(always)]
 fn rest<L: Lane, S: Span>(l: L, span: &mut S, shift: f32) -> f32 {
     let shift = l.splat(shift);
-    let [sum, ones] = walk(l, span, f32::NEG_INFINITY, [], |x, []| terms(l, x, shift));
-    (ones - 1.0) + sum
+    rest_of(walk(l, span, f32::NEG_INFINITY, [], |x, []| terms(l, x, shift)))
 }
 
 /// What the policy makes of (1): a fully masked row has the statistics of nothing, or NaN.
@@ -69,8 +89,7 @@ impl RowMap for Softmax<'_> {
             _ => factor / (1.0 + r),
         };
         if let Some(exps) = span.write() {
-            let scale = l.splat(scale);
-            walk(l, &mut InPlace(exps), 0.0, [], |e, []| (l.mul(e, scale), []));
+            rescale(l, exps, scale);
         }
     }
 }

@@ -11,11 +11,11 @@
 //! common offset of the logits is gone before anything is rounded away. (3) is (2) without the cancellation of p - 1 at
 //! a class that is nearly certain; any other p is at most about 1/2, where (2) loses nothing.
 
-use super::softmax::{shift_of, terms};
+use super::softmax::{rescale, rest_of, shift_of, terms};
 use super::{RowLoss, Share};
 use crate::lane::{InPlace, Lane, Span, Stream, walk};
 use crate::loss::{EmptyRow, PositivesScale};
-use crate::math::log1p;
+use crate::math::{OVER_TWO_64, TWO_64, log1p};
 use crate::targets::Class;
 use crate::{ClassIndices, HotClasses, Rows};
 
@@ -30,17 +30,18 @@ struct Row {
 
 impl Row {
     #[inline(always)]
-    fn new<L: Lane>(l: L, [sum, ones]: [f32; 2]) -> Self {
-        // No exponential was 1: the row is -inf alone, and its statistics are NaN (a row to be taken as 0 is not active).
-        let r = if ones == 0.0 { f32::NAN } else { (ones - 1.0) + sum };
+    fn new<L: Lane>(l: L, sums: [f32; 2]) -> Self {
+        let r = rest_of(sums);
+        // A row of -inf alone has r = -1. Where it is to be taken as 0, it is not active.
+        let r = if r < 0.0 { f32::NAN } else { r };
         let inverse = 1.0 / (1.0 + r);
         Self { inverse, rest: r * inverse, log1p: l.at(r, log1p) }
     }
 
-    /// (2) or (3) of one class with `e = exp(s - m)`.
+    /// (3) of one class, times `scale`.
     #[inline(always)]
-    fn gradient(&self, e: f32, q: f32, total: f32) -> f32 {
-        if e == 1.0 { (total - q) * self.inverse - q * self.rest } else { total * (e * self.inverse) - q }
+    fn certain(&self, q: f32, total: f32, scale: f32) -> f32 {
+        ((total - q) * scale) * self.inverse - (q * scale) * self.rest
     }
 }
 
@@ -72,23 +73,24 @@ fn hot<L: Lane, S: Span>(
     let row = Row::new(l, walk(l, &mut span, f32::NEG_INFINITY, [], |x, []| terms(l, x, splat)));
     let factor = normalize(count, total);
     if let Some(exps) = span.write() {
-        // A class of exponential 1 becomes `ones`, by which it is known again after the pass.
+        // An exponential of 1 becomes `ones` exactly, by which it is known again after the pass.
         let scale = scale * factor;
         let ones = (total * row.inverse) * scale;
-        let splat = l.splat(ones);
-        walk(l, &mut InPlace(&mut *exps), 0.0, [], |e, []| (l.mul(e, splat), []));
+        rescale(l, exps, ones);
         for (class, q) in labels.clone() {
-            let Some(gradient) = exps.get_mut(class) else { continue };
-            if *gradient == ones {
-                // Listed more than once, the class has the sum of its labels.
-                let q = labels.clone().filter(|&(other, _)| other == class).map(|(_, q)| q).sum();
-                *gradient = row.gradient(1.0, q, total) * scale;
-            } else {
+            if let Some(gradient) = exps.get_mut(class).filter(|gradient| **gradient != ones) {
                 *gradient -= q * scale;
             }
         }
+        for (class, _) in labels.clone() {
+            if let Some(gradient) = exps.get_mut(class).filter(|gradient| **gradient == ones) {
+                // Listed more than once, the class has the sum of its labels.
+                let q = labels.clone().filter(|&(other, _)| other == class).map(|(_, q)| q).sum();
+                *gradient = row.certain(q, total, scale);
+            }
+        }
     }
-    factor * (distance + total * row.log1p)
+    factor * distance + (factor * total) * row.log1p
 }
 
 /// Dense labels `q_i = w_i (on t_i + off)`, with `hot` more at one class.
@@ -125,9 +127,11 @@ fn dense<L: Lane, S: Span>(
         (e, [sum, ones, q, l.weigh(q, l.sub(splat, x)), nonzero])
     });
     let row = Row::new(l, [sum, ones]);
+    let (mut hot_total, mut hot_gradient) = (hot_label, 0.0);
     if let Some(s) = hot_logit {
         total += hot_label;
         distance += distance_of(hot_label, shift, s);
+        hot_total += labels.weights.at(hot_class) * labels.off;
     }
 
     let factor = normalize(nonzero, total);
@@ -135,23 +139,30 @@ fn dense<L: Lane, S: Span>(
     // The article's printed backward has the labels 1, and as many of them as are not 0.
     let gradient_total = if labels.binarize { nonzero } else { total };
     if let Some(exps) = span.write() {
-        let hot_exp = exps.get(hot_class).copied();
+        // p T scale of an exponential e is e * per_exp * OVER_TWO_64.
+        let per_exp = (gradient_total * row.inverse) * scale;
+        if let (Some(&e), Some(_)) = (exps.get(hot_class), labels.hot) {
+            hot_gradient = if e == TWO_64 {
+                row.certain(hot_total, gradient_total, scale)
+            } else {
+                (e * per_exp) * OVER_TWO_64 - hot_total * scale
+            };
+        }
         let (inverse, rest) = (l.splat(row.inverse), l.splat(row.rest));
-        let (total, scale_lanes) = (l.splat(gradient_total), l.splat(scale));
+        let (total, per_exp, scale) = (l.splat(gradient_total), l.splat(per_exp), l.splat(scale));
+        let (two_64, over_two_64) = (l.splat(TWO_64), l.splat(OVER_TWO_64));
         walk(l, &mut InPlace(&mut *exps), 0.0, streams, |e, [t, w]| {
             let q = if labels.binarize { l.select(l.eq(t, zero), zero, one) } else { label(t, w) };
-            let certain = l.sub(l.mul(l.sub(total, q), inverse), l.mul(q, rest));
-            let uncertain = l.sub(l.mul(total, l.mul(e, inverse)), q);
-            let gradient = l.select(l.eq(e, one), certain, uncertain);
-            (l.mul(gradient, scale_lanes), [])
+            let scaled = l.mul(q, scale);
+            let certain = l.sub(l.mul(l.mul(l.sub(total, q), scale), inverse), l.mul(scaled, rest));
+            let uncertain = l.sub(l.mul(l.mul(e, per_exp), over_two_64), scaled);
+            (l.select(l.eq(e, two_64), certain, uncertain), [])
         });
-        if let (Some(e), Some(gradient)) = (hot_exp, exps.get_mut(hot_class)) {
-            let weight = labels.weights.at(hot_class);
-            let q = weight * labels.off + hot_label;
-            *gradient = row.gradient(e, q, gradient_total) * scale;
+        if let Some(gradient) = exps.get_mut(hot_class) {
+            *gradient = hot_gradient;
         }
     }
-    factor * (distance + total * row.log1p)
+    factor * distance + (factor * total) * row.log1p
 }
 
 fn class_weight(weights: Option<&[f32]>, class: usize) -> f32 {

@@ -26,18 +26,25 @@ const E6: f32 = 0.001_372_949_3;
 const TIMES_2_64: f32 = 12_582_912.0 + 127.0 + 64.0;
 /// The power is 2^(n - 64).
 const OVER_2_64: f32 = 12_582_912.0 + 127.0 - 64.0;
-const TWO_64: f32 = 18_446_744_073_709_551_616.0;
+pub(crate) const TWO_64: f32 = 18_446_744_073_709_551_616.0;
+pub(crate) const OVER_TWO_64: f32 = 1.0 / TWO_64;
 
-/// Below, the result rounds to 0.
-const LOWEST: f32 = -104.0;
+/// Far below -104, where exp(x) rounds to 0, and the last whole number for which the power 2^(n + 64) is normal.
+const LOWEST: f32 = -131.0;
 /// Above, it is infinite.
 const HIGHEST: f32 = 89.0;
 
 /// exp(x) for x <= 0: at most 1, and 1 only where it rounds to 1. -inf gives 0, NaN gives NaN.
 #[inline(always)]
 pub(crate) fn exp_nonpos<L: Lane>(l: L, x: L::V) -> L::V {
-    let x = l.max(l.splat(LOWEST), x);
-    l.mul(scaled(l, x, l.splat(TIMES_2_64)), l.splat(1.0 / TWO_64))
+    l.mul(exp_nonpos_times_2_64(l, x), l.splat(OVER_TWO_64))
+}
+
+/// 2^64 exp(x) for x <= 0, which is never subnormal: sums of it keep all digits, and in a product the factor can be
+/// taken out by the last rounding. Below -131 it stays at 2^64 exp(-131) = 2.4e-38.
+#[inline(always)]
+pub(crate) fn exp_nonpos_times_2_64<L: Lane>(l: L, x: L::V) -> L::V {
+    scaled(l, l.max(l.splat(LOWEST), x), l.splat(TIMES_2_64))
 }
 
 /// exp(x) for all x. NaN gives NaN.
@@ -46,7 +53,7 @@ pub(crate) fn exp<L: Lane>(l: L, x: L::V) -> L::V {
     let x = l.min(l.splat(HIGHEST), l.max(l.splat(LOWEST), x));
     let positive = l.gt(x, l.splat(0.0));
     let magic = l.select(positive, l.splat(OVER_2_64), l.splat(TIMES_2_64));
-    let back = l.select(positive, l.splat(TWO_64), l.splat(1.0 / TWO_64));
+    let back = l.select(positive, l.splat(TWO_64), l.splat(OVER_TWO_64));
     l.mul(scaled(l, x, magic), back)
 }
 
