@@ -133,7 +133,8 @@ impl<'a> Rows<'a> {
         self.data.get(start..).and_then(|rest| rest.get(..self.layout.classes)).unwrap_or_default()
     }
 
-    pub(crate) fn iter(self) -> impl Iterator<Item = &'a [f32]> {
+    /// The rows, in order.
+    pub fn iter(self) -> impl Iterator<Item = &'a [f32]> {
         (0..self.rows()).map(move |row| self.row(row))
     }
 

@@ -92,7 +92,7 @@ fn tensorflow_reductions() {
             let (x, t) = ([0.0; 3], [1.0; 3]);
             loss.reduction(reduction).loss(Rows::new(&x, 1), Rows::new(&t, 1)).unwrap()
         };
-        let ln_2 = std::f64::consts::LN_2;
+        let ln_2 = core::f64::consts::LN_2;
         near(mean(Reduction::MeanOverWeights).mean() / ln_2, 1.0);
         near(mean(Reduction::MeanOverNonZeroWeights).mean() / ln_2, 1.5);
         near(mean(Reduction::MeanOverElements).mean() / ln_2, 1.0);

@@ -45,6 +45,15 @@ pub(super) fn rest_of([sum, ones]: [f32; 2]) -> f32 {
     (ones - 1.0) + sum * OVER_TWO_64
 }
 
+/// 1 / (1 + r) for r >= 0, with the rounding error of 1 + r taken out to first order.
+#[inline(always)]
+pub(super) fn inverse_of(r: f32) -> f32 {
+    let sum = 1.0 + r;
+    let lost = if r < 1.0 { r - (sum - 1.0) } else { 1.0 - (sum - r) };
+    let inverse = 1.0 / sum;
+    inverse - inverse * (lost * inverse)
+}
+
 /// Turns `2^64 e` into `factor * e`: the one rounding of small results is the last.
 #[inline(always)]
 pub(super) fn rescale<L: Lane>(l: L, exps: &mut [f32], factor: f32) {
@@ -86,7 +95,7 @@ impl RowMap for Softmax<'_> {
         let scale = match self.empty_row {
             EmptyRow::Zero if is_empty_row(r) => 0.0,
             EmptyRow::Nan if is_empty_row(r) => f32::NAN,
-            _ => factor / (1.0 + r),
+            _ => factor * inverse_of(r),
         };
         if let Some(exps) = span.write() {
             rescale(l, exps, scale);

@@ -11,7 +11,7 @@
 //! common offset of the logits is gone before anything is rounded away. (3) is (2) without the cancellation of p - 1 at
 //! a class that is nearly certain; any other p is at most about 1/2, where (2) loses nothing.
 
-use super::softmax::{rescale, rest_of, shift_of, terms};
+use super::softmax::{inverse_of, rescale, rest_of, shift_of, terms};
 use super::{RowLoss, Share};
 use crate::lane::{InPlace, Lane, Span, Stream, walk};
 use crate::loss::{EmptyRow, PositivesScale};
@@ -34,7 +34,7 @@ impl Row {
         let r = rest_of(sums);
         // A row of -inf alone has r = -1. Where it is to be taken as 0, it is not active.
         let r = if r < 0.0 { f32::NAN } else { r };
-        let inverse = 1.0 / (1.0 + r);
+        let inverse = inverse_of(r);
         Self { inverse, rest: r * inverse, log1p: l.at(r, log1p) }
     }
 

@@ -69,6 +69,16 @@ impl Totals {
     }
 }
 
+/// Adds the totals of another part of the batch: sums, rows, and denominators (so not those of
+/// [`Reduction::MeanOver`], of which each part has the whole).
+impl core::ops::AddAssign for Totals {
+    fn add_assign(&mut self, part: Self) {
+        self.sum += part.sum;
+        self.weight += part.weight;
+        self.rows += part.rows;
+    }
+}
+
 /// What a row of nothing but -inf (every class masked) is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EmptyRow {

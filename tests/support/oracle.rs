@@ -380,21 +380,20 @@ pub fn multi_hot(call: &Call, hot: &[i64], per_row: usize) {
 
 /// A row whose elements are terms: `term` gives loss, gradient and their sizes, or nothing where it is ignored.
 fn elementwise_row(call: &Call, term: impl Fn(usize) -> Option<(f64, f64, f64, f64)>) -> Row {
-    let weights = call.class_weights();
     let mut row = Row::ignored(call.classes);
-    for i in 0..call.classes {
+    for (i, weight) in call.class_weights().into_iter().enumerate() {
         let Some((loss, loss_size, gradient, gradient_size)) = term(i) else { continue };
         row.used = true;
         row.elements += 1;
         row.mixed |= loss < loss_size * 0.999;
-        row.largest = row.largest.max(loss_size).max(weights[i] * loss_size);
-        row.weights.push(weights[i]);
-        if weights[i] != 0.0 {
-            row.loss += weights[i] * loss;
-            row.loss_size += weights[i] * loss_size;
+        row.largest = row.largest.max(loss_size).max(weight * loss_size);
+        row.weights.push(weight);
+        if weight != 0.0 {
+            row.loss += weight * loss;
+            row.loss_size += weight * loss_size;
             row.largest = row.largest.max(row.loss_size);
-            row.gradient[i] = weights[i] * gradient;
-            row.gradient_size[i] = weights[i] * gradient_size;
+            row.gradient[i] = weight * gradient;
+            row.gradient_size[i] = weight * gradient_size;
         }
     }
     row

@@ -1,0 +1,169 @@
+//! Laws that hold whatever the numbers are, in f64 or to a few ULP.
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod support;
+
+use support::{Rng, backends, to_f64};
+use xent::{
+    LogSoftmax, MultiLabelSoftmaxCrossEntropy, Reduction, Rows, RowsMut, Sigmoid, Softmax, SoftmaxCrossEntropy,
+    reference,
+};
+
+fn rows() -> impl Iterator<Item = Vec<f32>> {
+    let mut rng = Rng(11);
+    (0..400).map(move |_| {
+        let (len, spread) = (1 + rng.below(200), [0.1, 3.0, 30.0][rng.below(3)]);
+        rng.row(len, -spread, spread)
+    })
+}
+
+#[test]
+fn probabilities_sum_to_one() {
+    for backend in backends() {
+        for mut row in rows() {
+            Softmax::new().backend(backend).forward_in_place(&mut row).unwrap();
+            let sum: f64 = to_f64(&row).iter().sum();
+            assert!((sum - 1.0).abs() < 4e-7, "{backend}: {sum}");
+            assert!(row.iter().all(|p| (0.0..=1.0).contains(p)));
+        }
+    }
+}
+
+/// Adding to all logits what rounds nothing changes no bit.
+#[test]
+fn a_common_offset_is_nothing() {
+    for backend in backends() {
+        for row in rows() {
+            let quantized: Vec<f32> = row.iter().map(|x| (x * 64.0).round() / 64.0).collect();
+            let offset: Vec<f32> = quantized.iter().map(|x| x + 4096.0).collect();
+            for loss in [0.0, 0.1].map(|e| SoftmaxCrossEntropy::new().label_smoothing(e).backend(backend)) {
+                let (mut a, mut b) = (vec![0.0; row.len()], vec![0.0; row.len()]);
+                let of_row = loss.loss_grad(&quantized, &[0_u8], &mut a).unwrap();
+                let of_offset = loss.loss_grad(&offset, &[0_u8], &mut b).unwrap();
+                assert_eq!((of_row, a), (of_offset, b), "{backend}");
+            }
+        }
+    }
+}
+
+#[test]
+fn sigmoids_of_opposites_sum_to_one() {
+    for backend in backends() {
+        for row in rows() {
+            let (mut a, mut b) = (row.clone(), row.iter().map(|x| -x).collect::<Vec<_>>());
+            Sigmoid::new().backend(backend).forward_in_place(&mut a).unwrap();
+            Sigmoid::new().backend(backend).forward_in_place(&mut b).unwrap();
+            assert!(a.iter().zip(&b).all(|(a, b)| (f64::from(*a) + f64::from(*b) - 1.0).abs() < 1.2e-7));
+        }
+    }
+}
+
+/// The gradient of any softmax loss has the sum 0.
+#[test]
+fn gradient_rows_sum_to_zero() {
+    for backend in backends() {
+        for mut row in rows() {
+            let labels: Vec<f32> = row.iter().map(|x| x.abs().fract()).collect();
+            let total: f64 = to_f64(&labels).iter().sum();
+            let loss = SoftmaxCrossEntropy::new().backend(backend);
+            loss.loss_grad_in_place(&mut row, &labels[..]).unwrap();
+            let sum: f64 = to_f64(&row).iter().sum();
+            assert!(sum.abs() <= 1e-6 * total.max(1e-30), "{backend}: {sum} of {total}");
+        }
+    }
+}
+
+/// softmax is exp of log_softmax.
+#[test]
+fn log_softmax_is_the_log_of_softmax() {
+    for backend in backends() {
+        for row in rows() {
+            let (mut p, mut log_p) = (row.clone(), row.clone());
+            Softmax::new().backend(backend).forward_in_place(&mut p).unwrap();
+            LogSoftmax::new().backend(backend).forward_in_place(&mut log_p).unwrap();
+            for (p, log_p) in p.iter().zip(&log_p) {
+                let (p, exp) = (f64::from(*p), f64::from(*log_p).exp());
+                assert!((p / exp - 1.0).abs() < 1e-6 * (1.0 + f64::from(log_p.abs())), "{backend}: {p} {exp}");
+            }
+        }
+    }
+}
+
+/// The gradient is the derivative of the loss: central differences of the f64 reference, and the kernel's gradient
+/// beside them. Labels such as [2, 0, 0.5, 0] tell the true gradient from the ones that only sum to 0.
+#[test]
+fn gradients_are_derivatives() {
+    let mut rng = Rng(13);
+    for _ in 0..100 {
+        let n = 2 + rng.below(8);
+        let (x, t) = (rng.row(n, -3.0, 3.0), rng.row(n, 0.0, 2.0));
+        let t: Vec<f32> = t.iter().enumerate().map(|(i, &t)| if i % 3 == 1 { 0.0 } else { t }).collect();
+        let (x64, t64) = (to_f64(&x), to_f64(&t));
+        let scale = 1.0 / reference::count_nonzero(&t64);
+        let derivative = |loss: &dyn Fn(&[f64]) -> f64, i: usize| {
+            let h = 1e-5;
+            let moved = |by: f64| {
+                let mut x = x64.clone();
+                x[i] += by;
+                loss(&x)
+            };
+            (moved(h) - moved(-h)) / (2.0 * h)
+        };
+        for backend in backends() {
+            let mut gradient = vec![0.0; n];
+            let loss = MultiLabelSoftmaxCrossEntropy::new().reduction(Reduction::Sum).backend(backend);
+            loss.loss_grad(&x, &t[..], &mut gradient).unwrap();
+            for i in 0..n {
+                let exact = derivative(&|x| reference::multi_label_softmax(x, &t64, scale), i);
+                assert!((f64::from(gradient[i]) - exact).abs() < 1e-6, "{backend}: {} {exact}", gradient[i]);
+            }
+            let loss = xent::SigmoidCrossEntropy::new().pos_weight(1.7).reduction(Reduction::Sum).backend(backend);
+            loss.loss_grad(&x, &t[..], &mut gradient).unwrap();
+            for i in 0..n {
+                let element = |x: f64| reference::sigmoid_cross_entropy(x, t64[i], f64::from(1.7_f32));
+                let exact = derivative(&|x| element(x[i]), i);
+                assert!((f64::from(gradient[i]) - exact).abs() < 1e-6, "{backend}: {} {exact}", gradient[i]);
+            }
+            // Backwards of the activations, against differences of their forwards in direction dy.
+            let dy = &t;
+            let through = |forward: fn(&[f64], &mut [f64])| {
+                let dy = to_f64(dy);
+                move |x: &[f64]| {
+                    let mut y = vec![0.0; n];
+                    forward(x, &mut y);
+                    y.iter().zip(&dy).map(|(y, dy)| y * dy).sum::<f64>()
+                }
+            };
+            let (mut y, mut dx) = (vec![0.0; n], vec![0.0; n]);
+            Softmax::new().backend(backend).forward(&x, &mut y).unwrap();
+            Softmax::new().backend(backend).backward_from_output(&y, dy, &mut dx).unwrap();
+            let sum = through(reference::softmax);
+            assert!((0..n).all(|i| (f64::from(dx[i]) - derivative(&sum, i)).abs() < 1e-6));
+            LogSoftmax::new().backend(backend).forward(&x, &mut y).unwrap();
+            LogSoftmax::new().backend(backend).backward_from_output(&y, dy, &mut dx).unwrap();
+            let sum = through(reference::log_softmax);
+            assert!((0..n).all(|i| (f64::from(dx[i]) - derivative(&sum, i)).abs() < 3e-6));
+        }
+    }
+}
+
+/// A row does not depend on the others, and the totals of parts add up to those of the whole.
+#[test]
+fn parts_add_up() {
+    let mut rng = Rng(17);
+    for backend in backends() {
+        let (x, classes) = (rng.row(120, -5.0, 5.0), 6);
+        let targets: Vec<u8> = (0..20).map(|_| rng.below(classes) as u8).collect();
+        let loss = SoftmaxCrossEntropy::new().ignore_index(3).reduction(Reduction::Sum).backend(backend);
+        let mut gradient = vec![0.0; 120];
+        let whole = loss.loss_grad(Rows::new(&x, 6), &targets[..], RowsMut::new(&mut gradient, 6)).unwrap();
+        let mut parts = xent::Totals::default();
+        for rows in [0..7, 7..8, 8..8, 8..20] {
+            let (x, elements) = (&x[rows.start * 6..rows.end * 6], rows.start * 6..rows.end * 6);
+            let mut part = vec![0.0; x.len()];
+            parts += loss.loss_grad(Rows::new(x, 6), &targets[rows], RowsMut::new(&mut part, 6)).unwrap();
+            assert_eq!(part, gradient[elements], "{backend}");
+        }
+        assert!((parts.sum - whole.sum).abs() < 1e-12 && (parts.weight, parts.rows) == (whole.weight, whole.rows));
+    }
+}
