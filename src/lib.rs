@@ -1,4 +1,5 @@
-//! placeholder
+// README.md is the front page of the documentation, and its examples are tests.
+#![doc = include_str!("../README.md")]
 #![no_std]
 
 pub mod activation;

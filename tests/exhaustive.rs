@@ -58,12 +58,12 @@ fn backends_of_a_family_agree() {
     for function in unary::ALL {
         for start in (0..=u32::MAX).step_by(1 << 20) {
             let x: Vec<f32> = (start..=start + ((1 << 20) - 1)).map(f32::from_bits).collect();
-            let mut results = vec![];
+            let mut results: Vec<(xent::Backend, Vec<f32>)> = vec![];
             for &backend in &backends {
                 let mut y = x.clone();
                 (function.run)(backend, (&mut y).into()).unwrap();
                 for (other, previous) in &results {
-                    let family = xent::Backend::is_fused(*other) == backend.is_fused();
+                    let family = other.is_fused() == backend.is_fused();
                     assert!(!family || same_bits(previous, &y), "{}: {other}, {backend}, {start:#x}", function.name);
                 }
                 results.push((backend, y));
