@@ -214,6 +214,19 @@ pub fn log_sum_exp(x: &[f32]) -> f32 {
 }
 
 /// What tells the activations apart: the `F` of [`Activation`].
+///
+/// ```
+/// use xent::activation::{Activation, function};
+///
+/// /// A layer that keeps its activation.
+/// struct Layer {
+///     activation: Activation<function::Sigmoid>,
+/// }
+/// let (layer, mut x) = (Layer { activation: xent::Sigmoid::new() }, [0.0]);
+/// layer.activation.forward_in_place(&mut x)?;
+/// assert_eq!(x, [0.5]);
+/// # Ok::<(), xent::Error>(())
+/// ```
 pub mod function {
     use crate::EmptyRow;
 
@@ -257,6 +270,17 @@ use has::{Forward, FromInput, FromOutput};
 
 impl<F> Activation<F> {
     /// The backend of this activation, in place of [`Backend::active`].
+    ///
+    /// ```
+    /// use xent::{Backend, Softmax};
+    ///
+    /// for backend in Backend::available() {
+    ///     let mut x = [7.0, 7.0];
+    ///     Softmax::new().backend(backend).forward_in_place(&mut x)?;
+    ///     assert_eq!(x, [0.5, 0.5]);
+    /// }
+    /// # Ok::<(), xent::Error>(())
+    /// ```
     pub const fn backend(mut self, backend: Backend) -> Self
     where
         F: Copy,
@@ -275,6 +299,17 @@ impl<F: Forward> Activation<F> {
     ///
     /// # Errors
     /// Where the shapes of `x` and `y` differ, or their slices do not hold them.
+    ///
+    /// ```
+    /// use xent::{Error, Sigmoid};
+    ///
+    /// let mut y = [0.0; 3];
+    /// Sigmoid::new().forward(&[0.0, f32::INFINITY, f32::NEG_INFINITY], &mut y)?;
+    /// assert_eq!(y, [0.5, 1.0, 0.0]);
+    /// let refused = Sigmoid::new().forward(&[0.0], &mut y);
+    /// assert_eq!(refused, Err(Error::Shape { argument: "y", expected: (1, 1), found: (1, 3) }));
+    /// # Ok::<(), xent::Error>(())
+    /// ```
     pub fn forward<'x, 'y>(&self, x: impl Into<Rows<'x>>, y: impl Into<RowsMut<'y>>) -> Result<(), Error> {
         let (from, to) = (x.into(), y.into());
         let table = Between { from, to };
@@ -287,6 +322,13 @@ impl<F: Forward> Activation<F> {
     ///
     /// # Errors
     /// Where the slice does not hold the table.
+    ///
+    /// ```
+    /// let mut x = [7.0, 7.0, 0.0, f32::NEG_INFINITY];
+    /// xent::Softmax::new().forward_in_place(xent::RowsMut::new(&mut x, 2))?; // two rows of two
+    /// assert_eq!(x, [0.5, 0.5, 1.0, 0.0]);
+    /// # Ok::<(), xent::Error>(())
+    /// ```
     pub fn forward_in_place<'x>(&self, x: impl Into<RowsMut<'x>>) -> Result<(), Error> {
         let x = x.into();
         Table::check(&x, "x", "x")?;
@@ -296,12 +338,19 @@ impl<F: Forward> Activation<F> {
 }
 
 macro_rules! backward {
-    ($has:ident, $method:ident, $in_place:ident, $at:literal, $doc:literal) => {
+    ($has:ident, $method:ident, $in_place:ident, $at:literal, $doc:literal, $example:ident $value:literal $dx:literal) => {
         impl<F: $has> Activation<F> {
             #[doc = concat!("`dx`, the gradient with respect to the input, from `dy`, that with respect to the output, at the ", $doc)]
             ///
             /// # Errors
             /// Where the shapes differ, or the slices do not hold them.
+            ///
+            /// ```
+            /// let mut dx = [0.0; 2];
+            #[doc = concat!("xent::", stringify!($example), "::new().", stringify!($method), "(&", $value, ", &[8.0, 0.0], &mut dx)?;")]
+            #[doc = concat!("assert_eq!(dx, ", $dx, ");")]
+            /// # Ok::<(), xent::Error>(())
+            /// ```
             pub fn $method<'a, 'd, 'x>(
                 &self,
                 at: impl Into<Rows<'a>>,
@@ -321,6 +370,13 @@ macro_rules! backward {
             ///
             /// # Errors
             /// Where the shapes differ, or the slices do not hold them.
+            ///
+            /// ```
+            /// let mut dy = [8.0, 0.0];
+            #[doc = concat!("xent::", stringify!($example), "::new().", stringify!($in_place), "(&", $value, ", &mut dy)?;")]
+            #[doc = concat!("assert_eq!(dy, ", $dx, ");")]
+            /// # Ok::<(), xent::Error>(())
+            /// ```
             pub fn $in_place<'a, 'd>(
                 &self,
                 at: impl Into<Rows<'a>>,
@@ -336,8 +392,14 @@ macro_rules! backward {
     };
 }
 
-backward!(FromInput, backward_from_input, backward_from_input_in_place, "x", "input `x`.");
-backward!(FromOutput, backward_from_output, backward_from_output_in_place, "y", "output `y`.");
+backward! {
+    FromInput, backward_from_input, backward_from_input_in_place, "x", "input `x`.",
+    Softplus "[0.0, 0.0]" "[4.0, 0.0]"
+}
+backward! {
+    FromOutput, backward_from_output, backward_from_output_in_place, "y", "output `y`.",
+    Softmax "[0.5, 0.5]" "[2.0, -2.0]"
+}
 
 macro_rules! constructors {
     ($($name:ident $function:expr),*) => {$(
@@ -365,6 +427,15 @@ constructors! {
 
 impl Softmax {
     /// What a row of nothing but -inf is.
+    ///
+    /// ```
+    /// use xent::{EmptyRow, Softmax};
+    ///
+    /// let mut x = [f32::NEG_INFINITY; 2];
+    /// Softmax::new().empty_row(EmptyRow::Zero).forward_in_place(&mut x)?;
+    /// assert_eq!(x, [0.0; 2]); // NaN without
+    /// # Ok::<(), xent::Error>(())
+    /// ```
     pub const fn empty_row(mut self, policy: EmptyRow) -> Self {
         self.function = function::Softmax(policy);
         self
@@ -373,6 +444,15 @@ impl Softmax {
 
 impl LogSoftmax {
     /// What a row of nothing but -inf is.
+    ///
+    /// ```
+    /// use xent::{EmptyRow, LogSoftmax};
+    ///
+    /// let mut x = [f32::NEG_INFINITY; 2];
+    /// LogSoftmax::new().empty_row(EmptyRow::Zero).forward_in_place(&mut x)?;
+    /// assert_eq!(x, [f32::NEG_INFINITY; 2]); // NaN without
+    /// # Ok::<(), xent::Error>(())
+    /// ```
     pub const fn empty_row(mut self, policy: EmptyRow) -> Self {
         self.function = function::LogSoftmax(policy);
         self
@@ -458,6 +538,14 @@ impl LogSumExp {
     ///
     /// # Errors
     /// Where `out` has not one element a row, or the slice does not hold the table.
+    ///
+    /// ```
+    /// let x = [3.0, f32::NEG_INFINITY, 1000.0, 1000.0];
+    /// let mut out = [0.0; 2];
+    /// xent::LogSumExp::new().forward(xent::Rows::new(&x, 2), &mut out)?; // two rows of two
+    /// assert!(out[0] == 3.0 && (out[1] - 1000.6931).abs() < 1e-4);
+    /// # Ok::<(), xent::Error>(())
+    /// ```
     pub fn forward<'x>(&self, x: impl Into<Rows<'x>>, out: &mut [f32]) -> Result<(), Error> {
         let x = x.into();
         x.check("x")?;
@@ -470,6 +558,15 @@ impl LogSumExp {
     ///
     /// # Errors
     /// Where the shapes differ, or the slices do not hold them.
+    ///
+    /// ```
+    /// use xent::{LogSumExp, Rows, RowsMut};
+    ///
+    /// let mut dx = [0.0; 4];
+    /// LogSumExp::new().backward_from_input(Rows::new(&[7.0; 4], 2), &[1.0, 8.0], RowsMut::new(&mut dx, 2))?;
+    /// assert_eq!(dx, [0.5, 0.5, 4.0, 4.0]);
+    /// # Ok::<(), xent::Error>(())
+    /// ```
     pub fn backward_from_input<'x, 'd>(
         &self,
         x: impl Into<Rows<'x>>,
@@ -489,6 +586,13 @@ impl LogSumExp {
     ///
     /// # Errors
     /// Where the shapes differ, or the slice does not hold the table.
+    ///
+    /// ```
+    /// let mut x = [7.0; 4];
+    /// xent::LogSumExp::new().backward_from_input_in_place(&[1.0, 8.0], xent::RowsMut::new(&mut x, 2))?;
+    /// assert_eq!(x, [0.5, 0.5, 4.0, 4.0]);
+    /// # Ok::<(), xent::Error>(())
+    /// ```
     pub fn backward_from_input_in_place<'x>(&self, dy: &[f32], x: impl Into<RowsMut<'x>>) -> Result<(), Error> {
         let table = x.into();
         Table::check(&table, "x", "x")?;

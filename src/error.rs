@@ -49,8 +49,6 @@ pub enum Error {
     NoClasses {
         /// The parameter.
         argument: &'static str,
-        /// Rows it has.
-        rows: usize,
     },
     /// The row stride is smaller than a row.
     Stride {
@@ -111,8 +109,10 @@ pub enum Error {
         /// Its position in the row.
         index: usize,
     },
-    /// `validate` found a probability outside `0..=1`.
+    /// `validate` found a probability outside `0..=1`, or the logarithm of one above 0.
     NotAProbability {
+        /// The parameter.
+        argument: &'static str,
         /// Row of the first such element.
         row: usize,
         /// Its position in the row.
@@ -153,7 +153,7 @@ impl fmt::Display for Error {
                 "{argument}: {} rows of {} where {} rows of {} are needed",
                 found.0, found.1, expected.0, expected.1
             ),
-            Self::NoClasses { argument, rows } => write!(f, "{argument}: {rows} rows of no classes"),
+            Self::NoClasses { argument } => write!(f, "{argument}: rows of no classes"),
             Self::Stride { argument, stride, classes } => {
                 write!(f, "{argument}: a row stride of {stride} is less than a row of {classes}")
             }
@@ -171,8 +171,8 @@ impl fmt::Display for Error {
             Self::NonFinite { argument, row, index } => {
                 write!(f, "{argument}: row {row} is not finite at {index}")
             }
-            Self::NotAProbability { row, index, value } => {
-                write!(f, "probabilities: row {row} holds {value} at {index}, outside 0..=1")
+            Self::NotAProbability { argument, row, index, value } => {
+                write!(f, "{argument}: row {row} holds {value} at {index}, outside its range")
             }
             Self::InvalidTarget { row, index, value } => {
                 write!(f, "targets: row {row} holds the label {value} at {index}, outside its range")

@@ -4,9 +4,9 @@ use crate::Error;
 
 /// A table to read: `rows` rows of `classes` elements.
 ///
-/// Every argument that is a table takes `impl Into<Rows>`, and anything that borrows as `[f32]` converts into one row:
-/// `&x`, `&[1.0, 2.0]`, `&vec`. A batch says how long its rows are. The layout is checked by the call that uses it, which knows
-/// the argument's name.
+/// Every argument that is a table takes `impl Into<Rows>`. Anything that borrows as `[f32]` (`&x`, `&[1.0, 2.0]`, `&vec`)
+/// is **one** row, however long; a batch says with `Rows::new` how long its rows are. The layout is checked by the call
+/// that uses it, which knows the argument's name.
 ///
 /// ```
 /// use xent::{Rows, Softmax};
@@ -24,6 +24,17 @@ pub struct Rows<'a> {
 }
 
 /// A table to write, or to read and overwrite. See [`Rows`].
+///
+/// ```
+/// use xent::{RowsMut, Softmax};
+///
+/// let mut x = [0.0, 0.0, f32::NEG_INFINITY, 7.0];
+/// Softmax::new().forward_in_place(RowsMut::new(&mut x, 2))?; // two rows of two
+/// assert_eq!(x, [0.5, 0.5, 0.0, 1.0]);
+/// Softmax::new().forward_in_place(&mut x[..3])?; // one row of three
+/// assert!((x[0] + x[1] + x[2] - 1.0).abs() < 1e-6);
+/// # Ok::<(), xent::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct RowsMut<'a> {
     data: &'a mut [f32],
@@ -60,7 +71,7 @@ impl Layout {
         let Self { rows, classes, stride, packed } = self;
         if packed {
             if classes == 0 && len > 0 {
-                return Err(Error::NoClasses { argument, rows: len });
+                return Err(Error::NoClasses { argument });
             }
             if rows.wrapping_mul(classes) != len {
                 return Err(Error::Ragged { argument, len, classes });
@@ -71,7 +82,7 @@ impl Layout {
             return Ok(());
         }
         if classes == 0 {
-            return Err(Error::NoClasses { argument, rows });
+            return Err(Error::NoClasses { argument });
         }
         if stride < classes {
             return Err(Error::Stride { argument, stride, classes });
@@ -97,22 +108,50 @@ impl Layout {
 
 impl<'a> Rows<'a> {
     /// Rows of `classes` elements, one behind the other: there are `data.len() / classes` of them.
+    ///
+    /// ```
+    /// use xent::{Error, Rows, SoftmaxCrossEntropy};
+    ///
+    /// let logits = Rows::new(&[7.0; 6], 3);
+    /// assert_eq!((logits.rows(), logits.classes()), (2, 3));
+    /// let ragged = SoftmaxCrossEntropy::new().loss(Rows::new(&[7.0; 6], 4), &[0_u8]);
+    /// assert_eq!(ragged, Err(Error::Ragged { argument: "logits", len: 6, classes: 4 }));
+    /// ```
     pub const fn new(data: &'a [f32], classes: usize) -> Self {
         Self { layout: Layout::packed(data.len(), classes), data }
     }
 
     /// `rows` rows of `classes` elements, of which each starts `stride` elements after the one before. What lies between
     /// them is not read.
+    ///
+    /// ```
+    /// use xent::{NllLoss, Rows};
+    ///
+    /// let data = [-1.0, -2.0, f32::NAN, -3.0, -4.0]; // nothing need lie behind the last row
+    /// let log_p = Rows::strided(&data, 2, 2, 3);
+    /// assert_eq!(NllLoss::new().loss(log_p, &[1_u8, 0])?.sum, 5.0);
+    /// # Ok::<(), xent::Error>(())
+    /// ```
     pub const fn strided(data: &'a [f32], rows: usize, classes: usize, stride: usize) -> Self {
         Self { data, layout: Layout::strided(rows, classes, stride) }
     }
 
     /// Number of rows.
+    ///
+    /// ```
+    /// assert_eq!(xent::Rows::new(&[7.0; 6], 3).rows(), 2);
+    /// assert_eq!(xent::Rows::from(&[7.0; 6]).rows(), 1);
+    /// ```
     pub const fn rows(&self) -> usize {
         self.layout.rows
     }
 
     /// Elements in a row.
+    ///
+    /// ```
+    /// assert_eq!(xent::Rows::strided(&[7.0; 6], 2, 1, 4).classes(), 1);
+    /// assert_eq!(xent::Rows::from(&[7.0; 6]).classes(), 6);
+    /// ```
     pub const fn classes(&self) -> usize {
         self.layout.classes
     }
@@ -134,6 +173,11 @@ impl<'a> Rows<'a> {
     }
 
     /// The rows, in order.
+    ///
+    /// ```
+    /// let rows = xent::Rows::strided(&[1.0, 2.0, 0.0, 3.0, 4.0], 2, 2, 3);
+    /// assert!(rows.iter().eq([[1.0, 2.0], [3.0, 4.0]]));
+    /// ```
     pub fn iter(self) -> impl Iterator<Item = &'a [f32]> {
         (0..self.rows()).map(move |row| self.row(row))
     }
@@ -150,17 +194,37 @@ impl<'a> Rows<'a> {
 
 impl<'a> RowsMut<'a> {
     /// Rows of `classes` elements, one behind the other: there are `data.len() / classes` of them.
+    ///
+    /// ```
+    /// let mut y = [0.0; 4];
+    /// xent::Softmax::new().forward(xent::Rows::new(&[7.0; 4], 2), xent::RowsMut::new(&mut y, 2))?;
+    /// assert_eq!(y, [0.5; 4]);
+    /// # Ok::<(), xent::Error>(())
+    /// ```
     pub const fn new(data: &'a mut [f32], classes: usize) -> Self {
         Self { layout: Layout::packed(data.len(), classes), data }
     }
 
     /// `rows` rows of `classes` elements, of which each starts `stride` elements after the one before. What lies between
     /// them is neither read nor written.
+    ///
+    /// ```
+    /// let mut x = [0.0, 0.0, 9.0, 0.0, 0.0, 9.0];
+    /// xent::Sigmoid::new().forward_in_place(xent::RowsMut::strided(&mut x, 2, 2, 3))?;
+    /// assert_eq!(x, [0.5, 0.5, 9.0, 0.5, 0.5, 9.0]);
+    /// # Ok::<(), xent::Error>(())
+    /// ```
     pub const fn strided(data: &'a mut [f32], rows: usize, classes: usize, stride: usize) -> Self {
         Self { data, layout: Layout::strided(rows, classes, stride) }
     }
 
     /// The same table, to read.
+    ///
+    /// ```
+    /// let mut data = [1.0, 2.0, 3.0, 4.0];
+    /// let table = xent::RowsMut::new(&mut data, 2);
+    /// assert!(table.as_rows().iter().eq([[1.0, 2.0], [3.0, 4.0]]));
+    /// ```
     pub const fn as_rows(&self) -> Rows<'_> {
         Rows { data: self.data, layout: self.layout }
     }

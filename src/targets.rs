@@ -7,10 +7,22 @@ use crate::{Error, Rows};
 /// dense labels as [`Rows`], or a slice or array of `f32` as one row of dense labels.
 ///
 /// [`Target`](crate::loss::Target) lists which of them each loss is defined for.
+///
+/// ```
+/// use xent::{ClassIndices, IntoTargets, Rows};
+///
+/// let indices: ClassIndices = (&[2_u8, 0]).into_targets(); // one for each of two rows
+/// let labels: Rows = (&[0.0, 0.0, 1.0]).into_targets(); // of one row
+/// assert_eq!((indices.len(), labels.rows(), labels.classes()), (2, 1, 3));
+/// ```
 pub trait IntoTargets<'a> {
     /// [`ClassIndices`], [`HotClasses`] or [`Rows`].
     type Targets;
     /// The conversion, which copies nothing.
+    ///
+    /// ```
+    /// assert_eq!(xent::IntoTargets::into_targets(&[2_u8, 0]).len(), 2);
+    /// ```
     fn into_targets(self) -> Self::Targets;
 }
 
@@ -18,6 +30,16 @@ pub trait IntoTargets<'a> {
 ///
 /// Slices and arrays of every integer type convert into it, so losses take them as they are: `&[3_u8, 1]`,
 /// `&labels[..]`.
+///
+/// ```
+/// use xent::{ClassIndices, NllLoss, Rows};
+///
+/// let log_p = Rows::new(&[-2.0, -0.5, -1.0, -4.0], 2);
+/// let labels = vec![0_u64, 1];
+/// assert_eq!(NllLoss::new().loss(log_p, &labels[..])?, NllLoss::new().loss(log_p, &[0_i8, 1])?);
+/// assert_eq!(NllLoss::new().loss(log_p, ClassIndices::from(&labels[..]))?.sum, 6.0);
+/// # Ok::<(), xent::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct ClassIndices<'a>(Indices<'a>);
 
@@ -70,18 +92,27 @@ impl<'a, const N: usize> IntoTargets<'a> for &'a [f32; N] {
 
 impl<'a> ClassIndices<'a> {
     /// Number of indices.
+    ///
+    /// ```
+    /// assert_eq!(xent::ClassIndices::from(&[3_u8, 1]).len(), 2);
+    /// ```
     pub const fn len(&self) -> usize {
         self.0.len()
     }
 
     /// Whether there are none.
+    ///
+    /// ```
+    /// let none: [i32; 0] = [];
+    /// assert!(xent::ClassIndices::from(&none).is_empty() && !xent::ClassIndices::from(&[0_u8]).is_empty());
+    /// ```
     pub const fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// The class at `position`; past the end there are only ignored ones.
     pub(crate) fn class(&self, position: usize, ignore: Option<i64>) -> Class {
-        match self.0.get(position) {
+        match self.0.get(position).flatten() {
             Some(index) if Some(index) != ignore => usize::try_from(index).map_or(Class::Ignored, Class::Index),
             _ => Class::Ignored,
         }
@@ -91,10 +122,11 @@ impl<'a> ClassIndices<'a> {
     pub(crate) fn check(&self, per_row: usize, classes: usize, ignore: Option<i64>) -> Result<(), Error> {
         for position in 0..self.len() {
             let Some(target) = self.0.get(position) else { break };
-            let in_range = usize::try_from(target).is_ok_and(|index| index < classes);
-            if !in_range && Some(target) != ignore {
+            let class = target.and_then(|target| usize::try_from(target).ok());
+            let is_ignored = target.is_some() && target == ignore;
+            if !class.is_some_and(|class| class < classes) && !is_ignored {
                 let row = position.checked_div(per_row).unwrap_or_default();
-                return Err(Error::TargetOutOfRange { row, target, classes });
+                return Err(Error::TargetOutOfRange { row, target: target.unwrap_or(i64::MAX), classes });
             }
         }
         Ok(())
@@ -103,6 +135,17 @@ impl<'a> ClassIndices<'a> {
 
 impl<'a> HotClasses<'a> {
     /// `per_row` positions for each row: the hot classes, and the ignore index where there are fewer.
+    ///
+    /// ```
+    /// use xent::{HotClasses, MultiLabelSoftmaxCrossEntropy, RowsMut};
+    ///
+    /// let mut x = [7.0; 4];
+    /// let hot = HotClasses::padded(&[0_i32, 1, 0, -1], 2); // row 0: both classes; row 1: class 0
+    /// let loss = MultiLabelSoftmaxCrossEntropy::new().ignore_index(-1);
+    /// loss.loss_grad_in_place(RowsMut::new(&mut x, 2), hot)?;
+    /// assert_eq!(x, [0.0, 0.0, -0.25, 0.25]);
+    /// # Ok::<(), xent::Error>(())
+    /// ```
     pub fn padded(indices: impl Into<ClassIndices<'a>>, per_row: usize) -> Self {
         Self { indices: indices.into(), per_row }
     }
@@ -144,11 +187,11 @@ macro_rules! index_widths {
                 }
             }
 
-            /// The index at a position; one beyond `i64::MAX` is out of range for any slice, and `i64::MAX` says so.
-            fn get(&self, position: usize) -> Option<i64> {
+            /// The index at a position, if there is one; `None` in place of an index beyond `i64::MAX`, which no slice has.
+            fn get(&self, position: usize) -> Option<Option<i64>> {
                 match self {
                     $(Self::$variant(indices) => {
-                        indices.get(position).map(|&index| i64::try_from(index).unwrap_or(i64::MAX))
+                        indices.get(position).map(|&index| i64::try_from(index).ok())
                     })*
                 }
             }

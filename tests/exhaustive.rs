@@ -1,21 +1,57 @@
-//! The one-argument functions on all 2^32 inputs, and all backends of a family bit for bit:
-//! `cargo test --release --test exhaustive -- --ignored --nocapture` (some minutes).
+//! The one-argument functions on all 2^32 inputs, every backend: errors against the bounds, and the same bits within a
+//! family. `cargo test --release --test exhaustive -- --ignored --nocapture`, some ten minutes on two cores.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod support;
 
 use support::{Worst, backends, bound, same_bits, unary};
+use xent::Backend;
+
+const CHUNK: u32 = 1 << 16;
+
+/// The first backend of each family, and the others, which must give the same bits.
+fn families() -> Vec<(Backend, Vec<Backend>)> {
+    let mut families: Vec<(Backend, Vec<Backend>)> = vec![];
+    for backend in backends() {
+        match families.iter_mut().find(|(first, _)| first.is_fused() == backend.is_fused()) {
+            Some((_, others)) => others.push(backend),
+            None => families.push((backend, vec![])),
+        }
+    }
+    families
+}
 
 fn all_inputs(function: &unary::Unary) {
-    for backend in backends() {
-        // One thread a quarter: the inputs are independent.
-        let quarter = |start: u32| function.worst(backend, start..=start + (u32::MAX >> 2));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    for (first, others) in families() {
+        let others = &others;
+        let part = |thread: usize| {
+            let mut worst = Worst::new();
+            for start in (0..=u32::MAX).step_by(CHUNK as usize).skip(thread).step_by(threads) {
+                let bits = start..=start + (CHUNK - 1);
+                let x: Vec<f32> = bits.clone().map(f32::from_bits).collect();
+                let run = |backend| {
+                    let mut y = x.clone();
+                    (function.run)(backend, (&mut y).into()).unwrap();
+                    y
+                };
+                let y = run(first);
+                for &other in others {
+                    assert!(same_bits(&y, &run(other)), "{}: {first} and {other} differ at {start:#x}", function.name);
+                }
+                for (&x, &y) in x.iter().zip(&y) {
+                    worst.see(y, (function.exact)(x.into()), || format!("{x:e} ({:#010x})", x.to_bits()));
+                }
+            }
+            worst
+        };
         let worst = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..4).map(|i| scope.spawn(move || quarter(i << 30))).collect();
+            let threads: Vec<_> = (0..threads).map(|thread| scope.spawn(move || part(thread))).collect();
             let parts = threads.into_iter().map(|thread| thread.join().unwrap());
             parts.fold(Worst::new(), |a, b| if b.ulp > a.ulp { b } else { a })
         });
-        worst.assert(&format!("{} on {backend}, all inputs", function.name), bound(function.name));
+        let same = others.iter().map(|other| format!(" = {other}")).collect::<String>();
+        worst.assert(&format!("{} on {first}{same}, all inputs", function.name), bound(function.name));
     }
 }
 
@@ -36,37 +72,15 @@ exhaustive!(exp 0, ln 1, log1p 2, sigmoid 3, log_sigmoid 4, softplus 5);
 #[test]
 #[ignore = "all 2^32 inputs"]
 fn exp_is_monotone() {
-    for backend in backends() {
+    for (backend, _) in families() {
         let mut last = f32::NEG_INFINITY;
-        let ascending = (0x8000_0000..=0xff80_0000_u32).rev().chain(0..=0x7f80_0000);
-        let mut ascending = ascending.peekable();
+        let mut ascending = (0x8000_0000..=0xff80_0000_u32).rev().chain(0..=0x7f80_0000).peekable();
         while ascending.peek().is_some() {
-            let mut x: Vec<f32> = ascending.by_ref().take(65_536).map(f32::from_bits).collect();
+            let mut x: Vec<f32> = ascending.by_ref().take(CHUNK as usize).map(f32::from_bits).collect();
             (unary::ALL[0].run)(backend, (&mut x).into()).unwrap();
             for y in x {
                 assert!(y >= last, "{backend}: {y:e} after {last:e}");
                 last = y;
-            }
-        }
-    }
-}
-
-#[test]
-#[ignore = "all 2^32 inputs"]
-fn backends_of_a_family_agree() {
-    let backends = backends();
-    for function in unary::ALL {
-        for start in (0..=u32::MAX).step_by(1 << 20) {
-            let x: Vec<f32> = (start..=start + ((1 << 20) - 1)).map(f32::from_bits).collect();
-            let mut results: Vec<(xent::Backend, Vec<f32>)> = vec![];
-            for &backend in &backends {
-                let mut y = x.clone();
-                (function.run)(backend, (&mut y).into()).unwrap();
-                for (other, previous) in &results {
-                    let family = other.is_fused() == backend.is_fused();
-                    assert!(!family || same_bits(previous, &y), "{}: {other}, {backend}, {start:#x}", function.name);
-                }
-                results.push((backend, y));
             }
         }
     }

@@ -1,5 +1,5 @@
 //! Laws that hold whatever the numbers are, in f64 or to a few ULP.
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(clippy::indexing_slicing, clippy::needless_range_loop, clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod support;
 

@@ -69,9 +69,19 @@ const AUTOMATIC: u8 = u8::MAX;
 
 impl Backend {
     /// One lane: there is no machine without it.
+    ///
+    /// ```
+    /// assert_eq!(xent::Backend::available().next(), Some(xent::Backend::SCALAR));
+    /// ```
     pub const SCALAR: Self = Self(Kind::Scalar(scalar::TOKEN));
 
     /// Every backend that this version knows, slowest first, whether this machine has it or not.
+    ///
+    /// ```
+    /// for name in xent::Backend::NAMES {
+    ///     println!("{name}: {}", if xent::Backend::named(name).is_ok() { "here" } else { "elsewhere" });
+    /// }
+    /// ```
     pub const NAMES: [&'static str; 2] = ["scalar", "wide"];
 
     /// The backend at a position of `NAMES`, if this machine has it.
@@ -91,6 +101,13 @@ impl Backend {
     }
 
     /// The backends that this machine has, slowest first.
+    ///
+    /// ```
+    /// use xent::Backend;
+    ///
+    /// assert_eq!(Backend::available().next(), Some(Backend::SCALAR));
+    /// assert!(Backend::available().all(|backend| Backend::NAMES.contains(&backend.name())));
+    /// ```
     pub fn available() -> impl DoubleEndedIterator<Item = Self> {
         (0..Self::NAMES.len()).filter_map(Self::nth)
     }
@@ -99,11 +116,25 @@ impl Backend {
     ///
     /// # Errors
     /// [`Error::BackendUnavailable`] where there is none or this machine lacks it.
+    ///
+    /// ```
+    /// use xent::{Backend, Error};
+    ///
+    /// assert_eq!(Backend::named("scalar")?, Backend::SCALAR);
+    /// assert_eq!(Backend::named("abacus"), Err(Error::BackendUnavailable));
+    /// # Ok::<(), xent::Error>(())
+    /// ```
     pub fn named(name: &str) -> Result<Self, Error> {
         Self::available().find(|backend| backend.name() == name).ok_or(Error::BackendUnavailable)
     }
 
     /// The backend that calls take when nothing else is asked for: the one forced for the program, else the fastest.
+    ///
+    /// ```
+    /// let backend = xent::Backend::active();
+    /// println!("computing on {backend}");
+    /// assert!(xent::Backend::available().any(|available| available == backend));
+    /// ```
     #[inline]
     pub fn active() -> Self {
         if cfg!(xent_backend = "scalar") {
@@ -118,16 +149,36 @@ impl Backend {
     }
 
     /// Makes this the backend of every later call of the program that does not name one.
+    ///
+    /// ```
+    /// use xent::Backend;
+    ///
+    /// Backend::SCALAR.force();
+    /// assert_eq!(Backend::active(), Backend::SCALAR);
+    /// ```
     pub fn force(self) {
         FORCED.store(self.position(), Ordering::Relaxed);
     }
 
     /// Undoes [`force`](Self::force).
+    ///
+    /// ```
+    /// use xent::Backend;
+    ///
+    /// let before = Backend::active();
+    /// Backend::SCALAR.force();
+    /// Backend::unforce();
+    /// assert_eq!(Backend::active(), before);
+    /// ```
     pub fn unforce() {
         FORCED.store(AUTOMATIC, Ordering::Relaxed);
     }
 
     /// Its name, one of [`NAMES`](Self::NAMES).
+    ///
+    /// ```
+    /// assert_eq!(xent::Backend::SCALAR.name(), "scalar");
+    /// ```
     pub const fn name(self) -> &'static str {
         match self.0 {
             Kind::Scalar(_) => "scalar",
@@ -136,6 +187,19 @@ impl Backend {
     }
 
     /// Whether it multiplies and adds with one rounding.
+    ///
+    /// ```
+    /// use xent::{Backend, Sigmoid};
+    ///
+    /// let sigmoid = |backend| {
+    ///     let mut x = [0.1, -2.0, 3.7];
+    ///     Sigmoid::new().backend(backend).forward_in_place(&mut x).map(|()| x)
+    /// };
+    /// for backend in Backend::available().filter(|backend| backend.is_fused() == Backend::SCALAR.is_fused()) {
+    ///     assert_eq!(sigmoid(backend)?, sigmoid(Backend::SCALAR)?); // one family, the same bits
+    /// }
+    /// # Ok::<(), xent::Error>(())
+    /// ```
     pub const fn is_fused(self) -> bool {
         FUSED
     }

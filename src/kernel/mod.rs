@@ -122,6 +122,11 @@ pub(crate) trait RowLoss {
         &[]
     }
 
+    /// Whether an element of a used row is left out.
+    fn ignores(&self, _row: usize, _index: usize) -> bool {
+        false
+    }
+
     /// The loss of a used row. Where the span can be written, it receives the gradient times `scale`.
     fn row<L: Lane, S: Span>(&self, l: L, row: usize, span: S, scale: f32) -> f32;
 }
@@ -176,13 +181,14 @@ pub(crate) struct Batch<'a, T, K> {
     pub(crate) scale: f32,
 }
 
-pub(crate) fn row_weight(row_weights: Option<&[f32]>, row: usize) -> f32 {
-    row_weights.and_then(|weights| weights.get(row)).copied().unwrap_or(1.0)
+/// The weight of a row or class: 1 where there are none.
+pub(crate) fn weight_at(weights: Option<&[f32]>, i: usize) -> f32 {
+    weights.and_then(|weights| weights.get(i)).copied().unwrap_or(1.0)
 }
 
 /// A row's share with its row weight.
 pub(crate) fn share_of<K: RowLoss>(kernel: &K, row_weights: Option<&[f32]>, row: usize, x: &[f32]) -> Share {
-    kernel.share(row, x).weighted(row_weight(row_weights, row))
+    kernel.share(row, x).weighted(weight_at(row_weights, row))
 }
 
 impl<T: Table, K: RowLoss> Op for Batch<'_, T, K> {
@@ -196,7 +202,7 @@ impl<T: Table, K: RowLoss> Op for Batch<'_, T, K> {
             let share = share_of(self.kernel, self.row_weights, row, self.table.as_rows().row(row));
             let mut span = self.table.span(row);
             let loss = if share.active {
-                let weight = row_weight(self.row_weights, row);
+                let weight = weight_at(self.row_weights, row);
                 // + 0.0: a loss of nothing is +0.
                 weight * self.kernel.row(l, row, span, weight * self.scale) + 0.0
             } else {

@@ -9,7 +9,7 @@
 //! ```
 
 use super::sigmoid_loss::elements_share;
-use super::{RowLoss, Share};
+use super::{RowLoss, Share, weight_at};
 use crate::lane::{Lane, Span, Stream, walk};
 use crate::loss::LogClamp;
 use crate::math::{ln, log1p};
@@ -91,8 +91,7 @@ impl Indexed<'_> {
     #[inline(always)]
     fn target(&self, row: usize) -> Option<(usize, f32)> {
         let Class::Index(class) = self.targets.class(row, self.ignore_index) else { return None };
-        let weight = self.class_weights.and_then(|weights| weights.get(class)).copied().unwrap_or(1.0);
-        Some((class, weight))
+        Some((class, weight_at(self.class_weights, class)))
     }
 }
 

@@ -10,8 +10,8 @@
 //! A term whose weight is 0 is 0 whatever the logit is, so an infinite logit on the right side costs nothing. For t in
 //! [0, 1] nothing cancels in (1), and neither sigmoid is found as 1 minus the other.
 
-use super::elementwise::{exp_neg_abs, sigmoids};
-use super::{RowLoss, Share};
+use super::elementwise::{exp_neg_abs, neg, sigmoid};
+use super::{RowLoss, Share, weight_at};
 use crate::Rows;
 use crate::lane::{Lane, Span, Stream, walk};
 use crate::math::log1p;
@@ -26,6 +26,10 @@ pub(crate) struct Logits<'a> {
 }
 
 impl RowLoss for Logits<'_> {
+    fn ignores(&self, row: usize, index: usize) -> bool {
+        self.targets.row(row).get(index) == Some(&self.ignore_value)
+    }
+
     fn labels(&self, row: usize) -> &[f32] {
         self.targets.row(row)
     }
@@ -51,7 +55,7 @@ impl RowLoss for Logits<'_> {
             let positive = l.add(l.max(zero, x), log);
             let negative = l.sub(log, l.min(zero, x));
             let loss = l.add(l.weigh(a, negative), l.weigh(b, positive));
-            let (at_x, at_minus_x) = sigmoids(l, x, e);
+            let (at_x, at_minus_x) = (sigmoid(l, x, e), sigmoid(l, neg(l, x), e));
             let gradient = l.sub(l.mul(b, at_x), l.mul(a, at_minus_x));
             (l.mul(l.weigh(w, gradient), scale), [l.weigh(w, loss)])
         });
@@ -69,8 +73,7 @@ pub(super) fn elements_share(targets: &[f32], class_weights: Option<&[f32]>, ign
     let mut row = Share::NONE;
     for (class, &target) in targets.iter().enumerate() {
         if target != ignore_value {
-            let weight = class_weights.and_then(|weights| weights.get(class)).copied().unwrap_or(1.0);
-            row = row.and(Share::of_row(weight, 1));
+            row = row.and(Share::of_row(weight_at(class_weights, class), 1));
         }
     }
     Share { rows: row.rows.min(1), ..row }

@@ -18,7 +18,7 @@
 //!
 //! A row of -inf alone has c = 0 and so r = -1, which no other row has; a NaN, or +inf - +inf, makes r NaN.
 
-use super::RowMap;
+use super::{RowMap, weight_at};
 use crate::lane::{InPlace, Lane, ReadOnly, Span, Stream, max, walk};
 use crate::math::{OVER_TWO_64, TWO_64, exp, exp_nonpos_times_2_64, log1p};
 use crate::{EmptyRow, Rows};
@@ -91,7 +91,7 @@ impl RowMap for Softmax<'_> {
     fn row<L: Lane, S: Span>(&self, l: L, row: usize, mut span: S) {
         let (_, shift) = shift_of(l, span.read());
         let r = rest(l, &mut span, shift);
-        let factor = super::row_weight(self.factors, row);
+        let factor = weight_at(self.factors, row);
         let scale = match self.empty_row {
             EmptyRow::Zero if is_empty_row(r) => 0.0,
             EmptyRow::Nan if is_empty_row(r) => f32::NAN,

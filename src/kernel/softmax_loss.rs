@@ -12,7 +12,7 @@
 //! a class that is nearly certain; any other p is at most about 1/2, where (2) loses nothing.
 
 use super::softmax::{inverse_of, rescale, rest_of, shift_of, terms};
-use super::{RowLoss, Share};
+use super::{RowLoss, Share, weight_at};
 use crate::lane::{InPlace, Lane, Span, Stream, walk};
 use crate::loss::{EmptyRow, PositivesScale};
 use crate::math::{OVER_TWO_64, TWO_64, log1p};
@@ -134,6 +134,8 @@ fn dense<L: Lane, S: Span>(
         hot_total += labels.weights.at(hot_class) * labels.off;
     }
 
+    // An infinite label is no label: its row is NaN.
+    total = if total.is_infinite() { f32::NAN } else { total };
     let factor = normalize(nonzero, total);
     let scale = scale * factor;
     // The article's printed backward has the labels 1, and as many of them as are not 0.
@@ -165,10 +167,6 @@ fn dense<L: Lane, S: Span>(
     factor * distance + (factor * total) * row.log1p
 }
 
-fn class_weight(weights: Option<&[f32]>, class: usize) -> f32 {
-    weights.and_then(|weights| weights.get(class)).copied().unwrap_or(1.0)
-}
-
 /// A row of nothing but -inf, where the policy is to leave it out.
 #[inline(always)]
 fn left_out(policy: EmptyRow, x: &[f32]) -> bool {
@@ -191,7 +189,7 @@ impl RowLoss for Indexed<'_> {
         if left_out(self.empty_row, x) {
             return Share::NONE;
         }
-        let share = Share::of_row(class_weight(self.class_weights, class), x.len());
+        let share = Share::of_row(weight_at(self.class_weights, class), x.len());
         // Smoothed labels reach classes whose weight is not 0.
         Share { active: share.active || self.label_smoothing != 0.0, ..share }
     }
@@ -199,7 +197,7 @@ impl RowLoss for Indexed<'_> {
     #[inline(always)]
     fn row<L: Lane, S: Span>(&self, l: L, row: usize, span: S, scale: f32) -> f32 {
         let Class::Index(class) = self.targets.class(row, self.ignore_index) else { return 0.0 };
-        let weight = class_weight(self.class_weights, class);
+        let weight = weight_at(self.class_weights, class);
         if self.label_smoothing == 0.0 {
             return hot(l, span, scale, |_, _| 1.0, core::iter::once((class, weight)));
         }
@@ -313,7 +311,7 @@ impl RowLoss for MultiHot<'_> {
     #[inline(always)]
     fn row<L: Lane, S: Span>(&self, l: L, row: usize, span: S, scale: f32) -> f32 {
         let labels = self.targets.row(row, self.ignore_index);
-        let labels = labels.map(|class| (class, class_weight(self.class_weights, class)));
+        let labels = labels.map(|class| (class, weight_at(self.class_weights, class)));
         hot(l, span, scale, |count, total| positives_scale(self.scale, count, total), labels)
     }
 }

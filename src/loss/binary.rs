@@ -17,8 +17,9 @@ use crate::{Error, Rows};
 /// problem of its own; the loss of a row is their sum. Targets are rows of labels in [0, 1]; others extend the formula
 /// linearly.
 ///
-/// The default reduction is [`Reduction::MeanOverElements`], PyTorch's (and so its MultiLabelSoftMarginLoss); Caffe
-/// divides by the number of rows, [`Reduction::MeanOverRows`].
+/// The default reduction is [`Reduction::MeanOverElements`], PyTorch's (and so its MultiLabelSoftMarginLoss): the gradient
+/// is smaller by the number of classes than that of [`Reduction::MeanOverRows`], Caffe's, which the softmax losses have
+/// by default. Whoever swaps one loss for the other will want to set it.
 ///
 /// Special cases: +inf with target 1 and -inf with target 0 cost 0, on the wrong side they cost +inf; NaN gives NaN.
 /// Losses and gradients down to the smallest subnormal are kept.
@@ -104,24 +105,54 @@ impl<'a> SigmoidCrossEntropy<'a> {
     }
 
     /// The weight of the positive label of every class: 0 or positive, and finite.
+    ///
+    /// ```
+    /// let mut gradient = [0.0; 2];
+    /// xent::SigmoidCrossEntropy::new().pos_weight(3.0).loss_grad(&[0.0, 0.0], &[1.0, 0.0], &mut gradient)?;
+    /// assert_eq!(gradient, [3.0 * -0.25, 0.25]);
+    /// # Ok::<(), xent::Error>(())
+    /// ```
     pub const fn pos_weight(mut self, weight: f32) -> Self {
         self.kind.pos_weights = PosWeights::All(weight);
         self
     }
 
     /// The weight of the positive label of each class: 0 or positive, and finite.
+    ///
+    /// ```
+    /// let mut gradient = [0.0; 2];
+    /// xent::SigmoidCrossEntropy::new().pos_weights(&[3.0, 5.0]).loss_grad(&[0.0, 0.0], &[1.0, 1.0], &mut gradient)?;
+    /// assert_eq!(gradient, [3.0 * -0.25, 5.0 * -0.25]);
+    /// # Ok::<(), xent::Error>(())
+    /// ```
     pub const fn pos_weights(mut self, weights: &'a [f32]) -> Self {
         self.kind.pos_weights = PosWeights::PerClass(weights);
         self
     }
 
     /// The share of each label that is spread evenly over yes and no, from 0 to 1.
+    ///
+    /// ```
+    /// let mut gradient = [0.0; 1];
+    /// let loss = xent::SigmoidCrossEntropy::new().label_smoothing(0.5); // label 0.75 for 1, 0.25 for 0
+    /// loss.loss_grad(&[0.0], &[1.0], &mut gradient)?;
+    /// assert_eq!(gradient, [0.5 - 0.75]);
+    /// # Ok::<(), xent::Error>(())
+    /// ```
     pub const fn label_smoothing(mut self, epsilon: f32) -> Self {
         self.kind.label_smoothing = epsilon;
         self
     }
 
     /// Leaves out the elements whose target is exactly this value.
+    ///
+    /// ```
+    /// let mut gradient = [0.0; 2];
+    /// let loss = xent::SigmoidCrossEntropy::new().ignore_value(-1.0);
+    /// let totals = loss.loss_grad(&[0.0, f32::NAN], &[1.0, -1.0], &mut gradient)?;
+    /// assert_eq!((totals.weight, gradient), (1.0, [-0.5, 0.0]));
+    /// # Ok::<(), xent::Error>(())
+    /// ```
     pub const fn ignore_value(mut self, value: f32) -> Self {
         self.kind.ignore_value = Some(value);
         self
@@ -149,6 +180,15 @@ impl<'a> ProbabilityBinaryCrossEntropy<'a> {
     }
 
     /// What stands for log p near 0, and for log(1 - p) near 1.
+    ///
+    /// ```
+    /// use xent::{LogClamp, ProbabilityBinaryCrossEntropy};
+    ///
+    /// let loss = ProbabilityBinaryCrossEntropy::new();
+    /// assert_eq!(loss.loss(&[1.0], &[0.0])?.sum, f64::INFINITY);
+    /// assert_eq!(loss.log_clamp(LogClamp::MinLog(-100.0)).loss(&[1.0], &[0.0])?.sum, 100.0);
+    /// # Ok::<(), xent::Error>(())
+    /// ```
     pub const fn log_clamp(mut self, policy: LogClamp) -> Self {
         self.kind.log_clamp = policy;
         self

@@ -134,12 +134,29 @@ impl<'a> SoftmaxCrossEntropy<'a> {
     }
 
     /// The share of each label that is spread evenly over all classes, from 0 to 1.
+    ///
+    /// ```
+    /// let mut gradient = [0.0; 2];
+    /// let loss = xent::SoftmaxCrossEntropy::new().label_smoothing(0.5); // label 0.75 for 1, 0.25 for 0
+    /// loss.loss_grad(&[7.0, 7.0], &[0_u8], &mut gradient)?;
+    /// assert_eq!(gradient, [0.5 - 0.75, 0.5 - 0.25]);
+    /// # Ok::<(), xent::Error>(())
+    /// ```
     pub const fn label_smoothing(mut self, epsilon: f32) -> Self {
         self.kind.label_smoothing = epsilon;
         self
     }
 
     /// What a row of nothing but -inf is.
+    ///
+    /// ```
+    /// use xent::{EmptyRow, SoftmaxCrossEntropy};
+    ///
+    /// let mut x = [f32::NEG_INFINITY; 2];
+    /// let totals = SoftmaxCrossEntropy::new().empty_row(EmptyRow::Zero).loss_grad_in_place(&mut x, &[0_u8])?;
+    /// assert_eq!((totals.sum, totals.rows, x), (0.0, 0, [0.0; 2])); // NaN, 1 and NaN without
+    /// # Ok::<(), xent::Error>(())
+    /// ```
     pub const fn empty_row(mut self, policy: EmptyRow) -> Self {
         self.kind.empty_row = policy;
         self
@@ -174,6 +191,17 @@ impl<'a> ProbabilityCrossEntropy<'a> {
     }
 
     /// What stands for log p near 0.
+    ///
+    /// ```
+    /// use xent::{LogClamp, ProbabilityCrossEntropy};
+    ///
+    /// let mut gradient = [f32::NAN; 2];
+    /// let loss = ProbabilityCrossEntropy::new().log_clamp(LogClamp::MinLog(-100.0));
+    /// assert_eq!(loss.loss(&[0.0, 1.0], &[0_u8])?.sum, 100.0);
+    /// loss.log_clamp(LogClamp::Clip(1e-7)).loss_grad(&[0.0, 1.0], &[0_u8], &mut gradient)?;
+    /// assert_eq!(gradient, [0.0, 0.0]);
+    /// # Ok::<(), xent::Error>(())
+    /// ```
     pub const fn log_clamp(mut self, policy: LogClamp) -> Self {
         self.kind.log_clamp = policy;
         self

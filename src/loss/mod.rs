@@ -36,6 +36,19 @@ pub use multi_label::{MultiLabelGradient, MultiLabelSoftmaxCrossEntropy, NoPosit
 pub use options::{EmptyRow, LogClamp, Reduction, Totals};
 
 /// What tells the losses apart: the `K` of [`Loss`].
+///
+/// ```
+/// use xent::loss::{Loss, kind};
+///
+/// /// The losses of a network with two heads.
+/// struct Heads<'a> {
+///     class: Loss<'a, kind::Softmax>,
+///     tags: Loss<'a, kind::Sigmoid<'a>>,
+/// }
+/// let heads = Heads { class: xent::SoftmaxCrossEntropy::new(), tags: xent::SigmoidCrossEntropy::new() };
+/// assert_eq!(heads.class.loss(&[9.0], &[0_u8])?.rows + heads.tags.loss(&[9.0], &[1.0])?.rows, 2);
+/// # Ok::<(), xent::Error>(())
+/// ```
 pub mod kind {
     pub use super::binary::{ProbabilityBinary, Sigmoid};
     pub use super::categorical::{Nll, Probability, Softmax};
@@ -81,6 +94,21 @@ mod sealed {
 use sealed::Sealed;
 
 /// A kind of loss.
+///
+/// ```
+/// use xent::loss::{Kind, Loss, Target};
+/// use xent::{Error, IntoTargets, NllLoss, Rows};
+///
+/// fn mean<'a, K, T>(loss: Loss<'a, K>, x: Rows<'_>, targets: T) -> Result<f64, Error>
+/// where
+///     K: Kind + Copy,
+///     T: IntoTargets<'a, Targets: Target<'a, K>>,
+/// {
+///     Ok(loss.loss(x, targets)?.mean())
+/// }
+/// assert_eq!(mean(NllLoss::new(), Rows::new(&[-2.0, -0.5], 2), &[1_u8])?, 0.5);
+/// # Ok::<(), xent::Error>(())
+/// ```
 pub trait Kind: Sealed {
     #[doc(hidden)]
     const INPUT: &'static str;
@@ -97,6 +125,16 @@ pub trait Kind: Sealed {
 }
 
 /// A kind of loss whose targets are class indices.
+///
+/// ```
+/// use xent::loss::{Loss, TakesIndices};
+///
+/// fn without_padding<K: TakesIndices + Copy>(loss: Loss<'_, K>) -> Loss<'_, K> {
+///     loss.ignore_index(-1)
+/// }
+/// assert_eq!(without_padding(xent::NllLoss::new()).loss(&[-2.0, -0.5], &[-1_i8])?.rows, 0);
+/// # Ok::<(), xent::Error>(())
+/// ```
 pub trait TakesIndices: Kind {}
 
 /// Targets that a loss of kind `K` is defined for.
@@ -109,6 +147,17 @@ pub trait TakesIndices: Kind {}
 /// | [`ProbabilityCrossEntropy`] | yes | yes | |
 /// | [`ProbabilityBinaryCrossEntropy`] | | yes | |
 /// | [`NllLoss`] | yes | | |
+///
+/// ```
+/// use xent::{HotClasses, MultiLabelSoftmaxCrossEntropy, SoftmaxCrossEntropy};
+///
+/// let logits = [2.0, -1.0, 0.5];
+/// let loss = SoftmaxCrossEntropy::new();
+/// let (index, labels) = (loss.loss(&logits, &[2_u16])?, loss.loss(&logits, &[0.0, 0.0, 1.0])?);
+/// let hot = MultiLabelSoftmaxCrossEntropy::new().loss(&logits, HotClasses::padded(&[2_u16], 1))?;
+/// assert!((index.sum - labels.sum).abs() < 1e-6 && (index.sum - hot.sum).abs() < 1e-6);
+/// # Ok::<(), xent::Error>(())
+/// ```
 pub trait Target<'a, K>: Sealed {
     #[doc(hidden)]
     fn read(self, loss: &Loss<'a, K>, x: Rows<'_>, losses: Option<&mut [f32]>) -> Result<Totals, Error>;
@@ -182,30 +231,73 @@ impl<'a, K: Kind + Copy> Loss<'a, K> {
     }
 
     /// A weight for each class, by which the class's term is multiplied: 0 or positive, and finite.
+    ///
+    /// ```
+    /// let loss = xent::NllLoss::new().class_weights(&[1.0, 3.0]);
+    /// let totals = loss.loss(&[-2.0, -0.5], &[1_u8])?;
+    /// assert_eq!((totals.sum, totals.weight), (1.5, 3.0));
+    /// # Ok::<(), xent::Error>(())
+    /// ```
     pub const fn class_weights(mut self, weights: &'a [f32]) -> Self {
         self.class_weights = Some(weights);
         self
     }
 
     /// A weight for each row, by which its loss is multiplied: 0 or positive, and finite.
+    ///
+    /// ```
+    /// use xent::{NllLoss, Rows};
+    ///
+    /// let log_p = Rows::new(&[-2.0, -0.5, -1.0, -4.0], 2);
+    /// let totals = NllLoss::new().row_weights(&[0.5, 2.0]).loss(log_p, &[0_u8, 1])?;
+    /// assert_eq!((totals.sum, totals.weight), (1.0 + 8.0, 0.5 + 2.0));
+    /// # Ok::<(), xent::Error>(())
+    /// ```
     pub const fn row_weights(mut self, weights: &'a [f32]) -> Self {
         self.row_weights = Some(weights);
         self
     }
 
     /// What [`Totals::weight`] is, and what the gradient is the gradient of.
+    ///
+    /// ```
+    /// use xent::{NllLoss, Reduction};
+    ///
+    /// let mut gradient = [0.0; 2];
+    /// let loss = NllLoss::new().reduction(Reduction::MeanOver(8.0));
+    /// let totals = loss.loss_grad(&[-2.0, -0.5], &[0_u8], &mut gradient)?;
+    /// assert_eq!((totals.sum, totals.mean(), gradient), (2.0, 0.25, [-0.125, 0.0]));
+    /// # Ok::<(), xent::Error>(())
+    /// ```
     pub const fn reduction(mut self, reduction: Reduction) -> Self {
         self.reduction = reduction;
         self
     }
 
     /// The upstream gradient, by which the gradient is multiplied (1): a loss weight, a loss scale.
+    ///
+    /// ```
+    /// let mut gradient = [0.0; 2];
+    /// let totals = xent::NllLoss::new().grad_scale(1024.0).loss_grad(&[-2.0, -0.5], &[1_u8], &mut gradient)?;
+    /// assert_eq!((totals.sum, gradient), (0.5, [0.0, -1024.0])); // the loss is not scaled
+    /// # Ok::<(), xent::Error>(())
+    /// ```
     pub const fn grad_scale(mut self, scale: f32) -> Self {
         self.grad_scale = scale;
         self
     }
 
     /// Refuses NaN and infinities in the input and in dense targets, except in rows that are not read.
+    ///
+    /// ```
+    /// use xent::{Error, SoftmaxCrossEntropy};
+    ///
+    /// let logits = [1.0, f32::NAN];
+    /// assert!(SoftmaxCrossEntropy::new().loss(&logits, &[0_u8])?.sum.is_nan());
+    /// let refused = SoftmaxCrossEntropy::new().check_finite(true).loss(&logits, &[0_u8]);
+    /// assert_eq!(refused, Err(Error::NonFinite { argument: "logits", row: 0, index: 1 }));
+    /// # Ok::<(), xent::Error>(())
+    /// ```
     pub const fn check_finite(mut self, check: bool) -> Self {
         self.check_finite = check;
         self
@@ -214,12 +306,33 @@ impl<'a, K: Kind + Copy> Loss<'a, K> {
     /// Refuses values outside the domain: probabilities outside [0, 1], log-probabilities above 0, labels that are not
     /// finite, negative labels where they are a distribution (all losses but the multi-label softmax loss), and binary
     /// labels above 1. Left off, such values take part in the formula as they are.
+    ///
+    /// ```
+    /// use xent::{Error, ProbabilityCrossEntropy};
+    ///
+    /// let p = [1.0, 1.5];
+    /// assert_eq!(ProbabilityCrossEntropy::new().loss(&p, &[0_u8])?.sum, 0.0);
+    /// let refused = ProbabilityCrossEntropy::new().validate(true).loss(&p, &[0_u8]);
+    /// assert_eq!(refused, Err(Error::NotAProbability { argument: "probabilities", row: 0, index: 1, value: 1.5 }));
+    /// # Ok::<(), xent::Error>(())
+    /// ```
     pub const fn validate(mut self, validate: bool) -> Self {
         self.validate = validate;
         self
     }
 
     /// The backend of this loss, in place of [`Backend::active`].
+    ///
+    /// ```
+    /// use xent::{Backend, SoftmaxCrossEntropy};
+    ///
+    /// for backend in Backend::available() {
+    ///     let mut gradient = [0.0; 2];
+    ///     SoftmaxCrossEntropy::new().backend(backend).loss_grad(&[7.0, 7.0], &[0_u8], &mut gradient)?;
+    ///     assert_eq!(gradient, [-0.5, 0.5]);
+    /// }
+    /// # Ok::<(), xent::Error>(())
+    /// ```
     pub const fn backend(mut self, backend: Backend) -> Self {
         self.backend = Some(backend);
         self
@@ -229,6 +342,16 @@ impl<'a, K: Kind + Copy> Loss<'a, K> {
     ///
     /// # Errors
     /// Shapes, targets, weights and options that do not fit: see [`Error`].
+    ///
+    /// ```
+    /// use xent::{Rows, SoftmaxCrossEntropy};
+    ///
+    /// let logits = Rows::new(&[0.0, 0.0, 0.0, f32::NEG_INFINITY], 2);
+    /// let totals = SoftmaxCrossEntropy::new().loss(logits, &[1_u8, 0])?; // ln 2 and 0
+    /// assert_eq!((totals.weight, totals.rows), (2.0, 2));
+    /// assert!((totals.mean() - 0.5 * core::f64::consts::LN_2).abs() < 1e-7);
+    /// # Ok::<(), xent::Error>(())
+    /// ```
     #[inline]
     pub fn loss<'x, T>(&self, x: impl Into<Rows<'x>>, targets: T) -> Result<Totals, Error>
     where
@@ -242,6 +365,16 @@ impl<'a, K: Kind + Copy> Loss<'a, K> {
     ///
     /// # Errors
     /// As [`loss`](Self::loss).
+    ///
+    /// ```
+    /// use xent::{NllLoss, Rows};
+    ///
+    /// let mut losses = [f32::NAN; 3];
+    /// let log_p = Rows::new(&[-2.0, -0.5, -1.0, -4.0, -3.0, -0.25], 2);
+    /// let totals = NllLoss::new().ignore_index(-1).losses(log_p, &[0_i8, -1, 1], &mut losses)?;
+    /// assert_eq!((losses, totals.sum), ([2.0, 0.0, 0.25], 2.25));
+    /// # Ok::<(), xent::Error>(())
+    /// ```
     #[inline]
     pub fn losses<'x, T>(&self, x: impl Into<Rows<'x>>, targets: T, losses: &mut [f32]) -> Result<Totals, Error>
     where
@@ -254,6 +387,17 @@ impl<'a, K: Kind + Copy> Loss<'a, K> {
     ///
     /// # Errors
     /// As [`loss`](Self::loss); nothing is written then.
+    ///
+    /// ```
+    /// use xent::{Rows, RowsMut, SoftmaxCrossEntropy};
+    ///
+    /// let mut gradient = [0.0; 4];
+    /// let (logits, to) = (Rows::new(&[0.0; 4], 2), RowsMut::new(&mut gradient, 2));
+    /// let totals = SoftmaxCrossEntropy::new().loss_grad(logits, &[0_u8, 1], to)?;
+    /// assert!((totals.mean() - core::f64::consts::LN_2).abs() < 1e-7);
+    /// assert_eq!(gradient, [-0.25, 0.25, 0.25, -0.25]); // of the mean over two rows
+    /// # Ok::<(), xent::Error>(())
+    /// ```
     #[inline]
     pub fn loss_grad<'x, 'g, T>(
         &self,
@@ -271,6 +415,15 @@ impl<'a, K: Kind + Copy> Loss<'a, K> {
     ///
     /// # Errors
     /// As [`loss`](Self::loss); nothing is written then.
+    ///
+    /// ```
+    /// use xent::{RowsMut, SoftmaxCrossEntropy};
+    ///
+    /// let mut x = [0.0; 4];
+    /// SoftmaxCrossEntropy::new().loss_grad_in_place(RowsMut::new(&mut x, 2), &[0_u8, 1])?;
+    /// assert_eq!(x, [-0.25, 0.25, 0.25, -0.25]);
+    /// # Ok::<(), xent::Error>(())
+    /// ```
     #[inline]
     pub fn loss_grad_in_place<'x, T>(&self, x: impl Into<RowsMut<'x>>, targets: T) -> Result<Totals, Error>
     where
@@ -283,6 +436,16 @@ impl<'a, K: Kind + Copy> Loss<'a, K> {
     ///
     /// # Errors
     /// As [`loss`](Self::loss); nothing is written then.
+    ///
+    /// ```
+    /// use xent::{NllLoss, Rows, RowsMut};
+    ///
+    /// let (mut losses, mut gradient) = ([0.0; 2], [0.0; 4]);
+    /// let (log_p, to) = (Rows::new(&[-2.0, -0.5, -1.0, -4.0], 2), RowsMut::new(&mut gradient, 2));
+    /// NllLoss::new().losses_grad(log_p, &[0_u8, 1], &mut losses, to)?;
+    /// assert_eq!((losses, gradient), ([2.0, 4.0], [-0.5, 0.0, 0.0, -0.5]));
+    /// # Ok::<(), xent::Error>(())
+    /// ```
     #[inline]
     pub fn losses_grad<'x, 'g, T>(
         &self,
@@ -301,6 +464,15 @@ impl<'a, K: Kind + Copy> Loss<'a, K> {
     ///
     /// # Errors
     /// As [`loss`](Self::loss); nothing is written then.
+    ///
+    /// ```
+    /// use xent::{NllLoss, RowsMut};
+    ///
+    /// let (mut losses, mut x) = ([0.0; 2], [-2.0, -0.5, -1.0, -4.0]);
+    /// NllLoss::new().losses_grad_in_place(RowsMut::new(&mut x, 2), &[0_u8, 1], &mut losses)?;
+    /// assert_eq!((losses, x), ([2.0, 4.0], [-0.5, 0.0, 0.0, -0.5]));
+    /// # Ok::<(), xent::Error>(())
+    /// ```
     #[inline]
     pub fn losses_grad_in_place<'x, T>(
         &self,
@@ -369,16 +541,22 @@ impl<'a, K: Kind + Copy> Loss<'a, K> {
             let labels = kernel.labels(row);
             if self.check_finite {
                 for (argument, values) in [(K::INPUT, values), ("targets", labels)] {
-                    if let Some(index) = values.iter().position(|x| !x.is_finite()) {
+                    let wrong = values.iter().enumerate().find(|&(i, x)| !x.is_finite() && !kernel.ignores(row, i));
+                    if let Some((index, _)) = wrong {
                         return Err(Error::NonFinite { argument, row, index });
                     }
                 }
             }
             if self.validate {
-                if let Some((index, &value)) = values.iter().enumerate().find(|&(_, &x)| !K::input_is_valid(x)) {
-                    return Err(Error::NotAProbability { row, index, value });
+                let used = |&(index, _): &(usize, &f32)| !kernel.ignores(row, index);
+                if let Some((index, &value)) =
+                    values.iter().enumerate().filter(used).find(|&(_, &x)| !K::input_is_valid(x))
+                {
+                    return Err(Error::NotAProbability { argument: K::INPUT, row, index, value });
                 }
-                if let Some((index, &value)) = labels.iter().enumerate().find(|&(_, &t)| !K::label_is_valid(t)) {
+                if let Some((index, &value)) =
+                    labels.iter().enumerate().filter(used).find(|&(_, &t)| !K::label_is_valid(t))
+                {
                     return Err(Error::InvalidTarget { row, index, value });
                 }
             }
@@ -389,6 +567,15 @@ impl<'a, K: Kind + Copy> Loss<'a, K> {
 
 impl<K: TakesIndices + Copy> Loss<'_, K> {
     /// The class index of rows to leave out, in `0..classes` or not; by default there is none. PyTorch's default is -100.
+    ///
+    /// ```
+    /// use xent::{NllLoss, Rows};
+    ///
+    /// let log_p = Rows::new(&[-2.0, -0.5, f32::NAN, f32::NAN], 2);
+    /// let totals = NllLoss::new().ignore_index(-100).loss(log_p, &[1_i64, -100])?;
+    /// assert_eq!((totals.mean(), totals.rows), (0.5, 1));
+    /// # Ok::<(), xent::Error>(())
+    /// ```
     pub const fn ignore_index(mut self, index: i64) -> Self {
         self.ignore_index = Some(index);
         self

@@ -48,6 +48,18 @@ pub struct MultiLabelSoftmax {
 }
 
 /// By what a multi-label row is divided.
+///
+/// ```
+/// use xent::{MultiLabelSoftmaxCrossEntropy, PositivesScale as Scale};
+///
+/// for (scale, divisor) in [(Scale::CountNonzero, 2.0), (Scale::SumLabels, 5.0), (Scale::None, 1.0)] {
+///     let mut gradient = [0.0; 3];
+///     let loss = MultiLabelSoftmaxCrossEntropy::new().positives_scale(scale);
+///     loss.loss_grad(&[1.0, 1.0, f32::NEG_INFINITY], &[4.0, 1.0, 0.0], &mut gradient)?;
+///     assert_eq!(gradient, [(2.5 - 4.0) / divisor, (2.5 - 1.0) / divisor, 0.0]);
+/// }
+/// # Ok::<(), xent::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PositivesScale {
     /// By M, the number of labels that are not 0 (of classes listed): the article's.
@@ -60,6 +72,16 @@ pub enum PositivesScale {
 }
 
 /// What a row without a positive label is.
+///
+/// ```
+/// use xent::{Error, MultiLabelSoftmaxCrossEntropy, NoPositives, Rows};
+///
+/// let (logits, labels) = (Rows::new(&[7.0; 4], 2), Rows::new(&[1.0, 0.0, 0.0, 0.0], 2));
+/// let loss = MultiLabelSoftmaxCrossEntropy::new();
+/// assert_eq!(loss.loss(logits, labels)?.rows, 1); // NoPositives::Skip
+/// assert_eq!(loss.no_positives(NoPositives::Error).loss(logits, labels), Err(Error::NoPositives { row: 1 }));
+/// # Ok::<(), xent::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum NoPositives {
     /// Loss 0, gradient 0, not read and not counted.
@@ -70,6 +92,18 @@ pub enum NoPositives {
 }
 
 /// Which backward a multi-label loss has.
+///
+/// ```
+/// use xent::{MultiLabelGradient as Gradient, MultiLabelSoftmaxCrossEntropy};
+///
+/// let loss = MultiLabelSoftmaxCrossEntropy::new();
+/// for (gradient, expected) in [(Gradient::True, [-1.0, 1.0]), (Gradient::PyCaffeCompat, [-0.5, 0.5])] {
+///     let mut x = [7.0, 7.0];
+///     loss.gradient(gradient).loss_grad_in_place(&mut x, &[2.0, 0.0])?;
+///     assert_eq!(x, expected);
+/// }
+/// # Ok::<(), xent::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MultiLabelGradient {
     /// The gradient of the loss, `(T p_i - q_i) / M`.
@@ -93,24 +127,61 @@ impl<'a> MultiLabelSoftmaxCrossEntropy<'a> {
     }
 
     /// By what a row is divided.
+    ///
+    /// ```
+    /// use xent::{MultiLabelSoftmaxCrossEntropy, PositivesScale};
+    ///
+    /// let loss = MultiLabelSoftmaxCrossEntropy::new();
+    /// let divided = loss.loss(&[0.5, 0.0], &[1.0, 1.0])?.sum;
+    /// let whole = loss.positives_scale(PositivesScale::None).loss(&[0.5, 0.0], &[1.0, 1.0])?.sum;
+    /// assert!((whole - 2.0 * divided).abs() < 1e-6);
+    /// # Ok::<(), xent::Error>(())
+    /// ```
     pub const fn positives_scale(mut self, scale: PositivesScale) -> Self {
         self.kind.scale = scale;
         self
     }
 
     /// What a row without a positive label is.
+    ///
+    /// ```
+    /// use xent::{Error, MultiLabelSoftmaxCrossEntropy, NoPositives};
+    ///
+    /// let loss = MultiLabelSoftmaxCrossEntropy::new().no_positives(NoPositives::Error);
+    /// assert_eq!(loss.loss(&[0.5, 0.0], &[0.0, 0.0]), Err(Error::NoPositives { row: 0 }));
+    /// ```
     pub const fn no_positives(mut self, policy: NoPositives) -> Self {
         self.kind.no_positives = policy;
         self
     }
 
     /// Which backward to compute.
+    ///
+    /// ```
+    /// use xent::{MultiLabelGradient, MultiLabelSoftmaxCrossEntropy};
+    ///
+    /// let mut x = [7.0, 7.0];
+    /// let loss = MultiLabelSoftmaxCrossEntropy::new().gradient(MultiLabelGradient::PyCaffeCompat);
+    /// loss.loss_grad_in_place(&mut x, &[2.0, 0.0])?;
+    /// assert_eq!(x, [-0.5, 0.5]); // the true one is [-1, 1]
+    /// # Ok::<(), xent::Error>(())
+    /// ```
     pub const fn gradient(mut self, gradient: MultiLabelGradient) -> Self {
         self.kind.gradient = gradient;
         self
     }
 
     /// What a row of nothing but -inf is.
+    ///
+    /// ```
+    /// use xent::{EmptyRow, MultiLabelSoftmaxCrossEntropy};
+    ///
+    /// let mut x = [f32::NEG_INFINITY; 2];
+    /// let loss = MultiLabelSoftmaxCrossEntropy::new().empty_row(EmptyRow::Zero);
+    /// let totals = loss.loss_grad_in_place(&mut x, &[1.0, 1.0])?;
+    /// assert_eq!((totals.sum, totals.rows, x), (0.0, 0, [0.0; 2])); // NaN, 1 and NaN without
+    /// # Ok::<(), xent::Error>(())
+    /// ```
     pub const fn empty_row(mut self, policy: EmptyRow) -> Self {
         self.kind.empty_row = policy;
         self

@@ -20,6 +20,25 @@ use crate::kernel::Share;
 ///
 /// The *weight* of a row is its row weight times the class weight of its target (index targets), its row weight (dense
 /// targets), or its row weight times the sum of the class weights of its elements (the binary losses).
+///
+/// ```
+/// use xent::{NllLoss, Reduction, Rows};
+///
+/// let loss = NllLoss::new().class_weights(&[0.0, 5.0]).ignore_index(-1);
+/// for (reduction, denominator) in [
+///     (Reduction::Sum, 5.0),
+///     (Reduction::MeanOverWeights, 5.0),
+///     (Reduction::MeanOverRows, 2.0),
+///     (Reduction::MeanOverAllRows, 3.0),
+///     (Reduction::MeanOverElements, 4.0),
+///     (Reduction::MeanOverNonZeroWeights, 1.0),
+///     (Reduction::MeanOver(8.0), 8.0),
+/// ] {
+///     let totals = loss.reduction(reduction).loss(Rows::new(&[-2.0; 6], 2), &[0_i8, 1, -1])?;
+///     assert_eq!((totals.sum, totals.weight), (10.0, denominator));
+/// }
+/// # Ok::<(), xent::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Reduction {
     /// The sum.
@@ -52,6 +71,15 @@ impl Reduction {
 }
 
 /// The losses of a batch in three numbers.
+///
+/// ```
+/// use xent::{NllLoss, Rows, Totals};
+///
+/// let loss = NllLoss::new().class_weights(&[1.0, 3.0]);
+/// let totals = loss.loss(Rows::new(&[-2.0, -0.5, -1.0, -4.0], 2), &[0_u8, 1])?;
+/// assert_eq!(totals, Totals { sum: 2.0 + 3.0 * 4.0, weight: 1.0 + 3.0, rows: 2 });
+/// # Ok::<(), xent::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Totals {
     /// Sum of the losses.
@@ -64,6 +92,13 @@ pub struct Totals {
 
 impl Totals {
     /// `sum / weight`, and 0 where the weight is 0 (nothing to take the mean of).
+    ///
+    /// ```
+    /// use xent::Totals;
+    ///
+    /// assert_eq!(Totals { sum: 14.0, weight: 4.0, rows: 2 }.mean(), 3.5);
+    /// assert_eq!(Totals::default().mean(), 0.0);
+    /// ```
     pub fn mean(&self) -> f64 {
         if self.weight == 0.0 { 0.0 } else { self.sum / self.weight }
     }
@@ -71,6 +106,16 @@ impl Totals {
 
 /// Adds the totals of another part of the batch: sums, rows, and denominators (so not those of
 /// [`Reduction::MeanOver`], of which each part has the whole).
+///
+/// ```
+/// use xent::{NllLoss, Rows, Totals};
+///
+/// let mut all = Totals::default();
+/// all += NllLoss::new().loss(Rows::new(&[-2.0, -0.5, -1.0, -4.0], 2), &[0_u8, 1])?; // 2 and 4
+/// all += NllLoss::new().loss(&[-9.0, -0.25], &[0_u8])?;
+/// assert_eq!((all.mean(), all.rows), (5.0, 3)); // the mean of the means is 6
+/// # Ok::<(), xent::Error>(())
+/// ```
 impl core::ops::AddAssign for Totals {
     fn add_assign(&mut self, part: Self) {
         self.sum += part.sum;
@@ -80,6 +125,16 @@ impl core::ops::AddAssign for Totals {
 }
 
 /// What a row of nothing but -inf (every class masked) is.
+///
+/// ```
+/// use xent::{EmptyRow, SoftmaxCrossEntropy};
+///
+/// let masked = [f32::NEG_INFINITY; 3];
+/// let loss = SoftmaxCrossEntropy::new(); // EmptyRow::Nan
+/// assert!(loss.loss(&masked, &[1_u8])?.sum.is_nan());
+/// assert_eq!(loss.empty_row(EmptyRow::Zero).loss(&masked, &[1_u8])?, xent::Totals::default());
+/// # Ok::<(), xent::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EmptyRow {
     /// NaN: what PyTorch, TensorFlow and JAX give.
@@ -105,6 +160,25 @@ pub enum EmptyRow {
 /// right prediction has loss 0 under every policy, where Keras has 1.19e-7 and TensorFlow -1.19e-7. Clamped gradients
 /// are not the derivatives of clamped losses (Caffe's and PyTorch's are huge, Keras's is 0 and cannot recover); losses of
 /// logits need no clamp.
+///
+/// ```
+/// use xent::{LogClamp, ProbabilityCrossEntropy};
+///
+/// assert_eq!(ProbabilityCrossEntropy::new().loss(&[0.0], &[0_u8])?.sum, f64::INFINITY); // LogClamp::None
+/// for (policy, at_zero) in [
+///     (LogClamp::CAFFE, 46.0517),
+///     (LogClamp::BURN, 43.6683),
+///     (LogClamp::KERAS, 16.1181),
+///     (LogClamp::PYTORCH, 100.0),
+///     (LogClamp::TENSORFLOW, 16.1181),
+///     (LogClamp::MinProb(0.5), 0.6931),
+/// ] {
+///     let loss = ProbabilityCrossEntropy::new().log_clamp(policy);
+///     assert!((loss.loss(&[0.0], &[0_u8])?.sum - at_zero).abs() < 1e-4);
+///     assert_eq!(loss.loss(&[1.0], &[0_u8])?.sum, 0.0);
+/// }
+/// # Ok::<(), xent::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum LogClamp {
     /// As it is: -inf at 0.
