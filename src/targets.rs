@@ -124,7 +124,7 @@ impl<'a> ClassIndices<'a> {
             let Some(target) = self.0.get(position) else { break };
             let class = target.and_then(|target| usize::try_from(target).ok());
             let is_ignored = target.is_some() && target == ignore;
-            if !class.is_some_and(|class| class < classes) && !is_ignored {
+            if class.is_none_or(|class| class >= classes) && !is_ignored {
                 let row = position.checked_div(per_row).unwrap_or_default();
                 return Err(Error::TargetOutOfRange { row, target: target.unwrap_or(i64::MAX), classes });
             }
