@@ -338,7 +338,7 @@ impl<F: Forward> Activation<F> {
 }
 
 macro_rules! backward {
-    ($has:ident, $method:ident, $in_place:ident, $at:literal, $doc:literal, $example:ident $value:literal $dx:literal) => {
+    ($has:ident, $method:ident, $in_place:ident, $at:literal, $doc:literal, $f:literal $value:literal $dx:literal) => {
         impl<F: $has> Activation<F> {
             #[doc = concat!("`dx`, the gradient with respect to the input, from `dy`, that with respect to the output, at the ", $doc)]
             ///
@@ -346,8 +346,8 @@ macro_rules! backward {
             /// Where the shapes differ, or the slices do not hold them.
             ///
             /// ```
-            /// let mut dx = [0.0; 2];
-            #[doc = concat!("xent::", stringify!($example), "::new().", stringify!($method), "(&", $value, ", &[8.0, 0.0], &mut dx)?;")]
+            #[doc = concat!("let (", $at, ", mut dx) = (", $value, ", [0.0; 2]);")]
+            #[doc = concat!("xent::", $f, "::new().", stringify!($method), "(&", $at, ", &[8.0, 0.0], &mut dx)?;")]
             #[doc = concat!("assert_eq!(dx, ", $dx, ");")]
             /// # Ok::<(), xent::Error>(())
             /// ```
@@ -372,8 +372,8 @@ macro_rules! backward {
             /// Where the shapes differ, or the slices do not hold them.
             ///
             /// ```
-            /// let mut dy = [8.0, 0.0];
-            #[doc = concat!("xent::", stringify!($example), "::new().", stringify!($in_place), "(&", $value, ", &mut dy)?;")]
+            #[doc = concat!("let (", $at, ", mut dy) = (", $value, ", [8.0, 0.0]);")]
+            #[doc = concat!("xent::", $f, "::new().", stringify!($in_place), "(&", $at, ", &mut dy)?;")]
             #[doc = concat!("assert_eq!(dy, ", $dx, ");")]
             /// # Ok::<(), xent::Error>(())
             /// ```
@@ -394,11 +394,11 @@ macro_rules! backward {
 
 backward! {
     FromInput, backward_from_input, backward_from_input_in_place, "x", "input `x`.",
-    Softplus "[0.0, 0.0]" "[4.0, 0.0]"
+    "Softplus" "[0.0, 0.0]" "[4.0, 0.0]"
 }
 backward! {
     FromOutput, backward_from_output, backward_from_output_in_place, "y", "output `y`.",
-    Softmax "[0.5, 0.5]" "[2.0, -2.0]"
+    "Softmax" "[0.5, 0.5]" "[2.0, -2.0]"
 }
 
 macro_rules! constructors {

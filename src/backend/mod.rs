@@ -128,7 +128,8 @@ impl Backend {
         Self::available().find(|backend| backend.name() == name).ok_or(Error::BackendUnavailable)
     }
 
-    /// The backend that calls take when nothing else is asked for: the one forced for the program, else the fastest.
+    /// The backend that calls take when nothing else is asked for: the one of the build, else the one forced for the
+    /// program, else the fastest.
     ///
     /// ```
     /// let backend = xent::Backend::active();
@@ -148,7 +149,7 @@ impl Backend {
         .unwrap_or(Self::SCALAR)
     }
 
-    /// Makes this the backend of every later call of the program that does not name one.
+    /// Makes this the backend of every later call of the program that does not name one, unless the build named one.
     ///
     /// ```
     /// use xent::Backend;
