@@ -4,7 +4,7 @@
 use crate::{Error, Rows};
 
 /// Everything that a loss takes as its `targets`: a slice or array of class indices, [`ClassIndices`], [`HotClasses`],
-/// dense labels as [`Rows`], or a slice or array of `f32` as one row of dense labels.
+/// dense labels as [`Rows`], or a slice or array of `f32` as one row of dense labels. A `Vec` goes in as `&vec[..]`.
 ///
 /// [`Target`](crate::loss::Target) lists which of them each loss is defined for.
 ///

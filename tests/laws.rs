@@ -167,3 +167,52 @@ fn parts_add_up() {
         assert!((parts.sum - whole.sum).abs() < 1e-12 && (parts.weight, parts.rows) == (whole.weight, whole.rows));
     }
 }
+
+/// One huge term among many equal small ones: every addition to it rounds the same way.
+#[test]
+fn a_huge_term_does_not_gather_errors() {
+    for backend in backends() {
+        for classes in [20, 100, 128, 240, 300, 1000] {
+            let mut row = vec![-10.387; classes];
+            (row[1], row[classes - 1]) = (-59_164.0, 0.0);
+            let loss = SoftmaxCrossEntropy::new().label_smoothing(0.4313).backend(backend);
+            let got = loss.loss(&row, &[0_u8]).unwrap().sum;
+            let mut q = vec![0.0; classes];
+            reference::one_hot(0, &mut q);
+            reference::smooth(f64::from(0.4313_f32), &mut q);
+            let exact = reference::softmax_cross_entropy(&to_f64(&row), &q);
+            let error = support::ulp_error(got as f32, exact);
+            assert!(error <= support::bound("loss of a row"), "{backend}, {classes} classes: {error} ULP");
+        }
+    }
+}
+
+/// A masked class has probability 0 under any scale.
+#[test]
+fn masked_classes_have_no_gradient() {
+    for backend in backends() {
+        let mut gradient = [7.0; 2];
+        let loss = SoftmaxCrossEntropy::new().grad_scale(1e30).backend(backend);
+        loss.loss_grad(&[0.0, f32::NEG_INFINITY], &[0_u8], &mut gradient).unwrap();
+        assert_eq!(gradient, [0.0, 0.0]);
+        let mut dx = [7.0; 3];
+        let lse = xent::LogSumExp::new().backend(backend);
+        lse.backward_from_input(&[0.0, f32::NEG_INFINITY, -200.0], &[1e38], &mut dx).unwrap();
+        assert_eq!(dx, [1e38, 0.0, 0.0]);
+    }
+}
+
+/// The derivative of sigmoid from its input, in the tails too, where from the output it is lost.
+#[test]
+fn sigmoid_derivatives_from_the_input() {
+    for backend in backends() {
+        let x: Vec<f32> = (-103_000..103_000).map(|i| i as f32 * 1e-3).collect();
+        let (mut dx, ones) = (vec![0.0; x.len()], vec![1.0; x.len()]);
+        Sigmoid::new().backend(backend).backward_from_input(&x, &ones, &mut dx).unwrap();
+        let mut worst = support::Worst::new();
+        for (&x, &dx) in x.iter().zip(&dx) {
+            worst.see(dx, reference::sigmoid_derivative(x.into()), || format!("{x:e}"));
+        }
+        worst.assert(&format!("sigmoid derivative on {backend}"), support::bound("gradient"));
+    }
+}

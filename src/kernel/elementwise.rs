@@ -72,9 +72,11 @@ functions! {
     Slope::slope:
         // The derivatives at an input.
         SigmoidAt = |l, x| {
-            let e = exp_neg_abs(l, x);
-            let denominator = l.add(l.splat(1.0), e);
-            l.div(l.div(e, denominator), denominator)
+            let (one, e) = (l.splat(1.0), exp_neg_abs(l, x));
+            let denominator = l.add(one, e);
+            let lost = l.sub(e, l.sub(denominator, one));
+            let quotient = l.div(e, l.mul(denominator, denominator));
+            l.sub(quotient, l.mul(quotient, l.add(lost, lost)))
         },
         LogSigmoidAt = |l, x| sigmoid(l, neg(l, x), exp_neg_abs(l, x)),
         SoftplusAt = |l, x| sigmoid(l, x, exp_neg_abs(l, x)),

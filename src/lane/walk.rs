@@ -1,18 +1,18 @@
 //! One pass over a row: the only loops over elements, with their tails, and the one order of every sum.
 //!
 //! ```text
-//! lane l of a block   part_l = x_l + x_(l+16) + x_(l+32) + ...        8 chunks of 16 elements, in order
+//! lane l of a block   part_l = x_l + x_(l+16) + x_(l+32) + x_(l+48)   4 chunks of 16 elements, in order
 //! lane l of the row   hi_l + lo_l = sum of its parts                  two-sum: the rounding errors are summed in lo_l
-//! row                 lanes l and l + 8 are added, then l and l + 4, l and l + 2, l and l + 1
+//! row                 lanes l and l + 8 are added, then l and l + 4, l and l + 2, l and l + 1, by two-sum again
 //! ```
 //!
-//! An element meets at most 7 additions in its block and 4 in the tree, and the sums of blocks keep their rounding
-//! errors, so the error does not grow with the length. The order depends on positions alone, never on `Lane::N`.
+//! An element meets at most 3 additions that lose their rounding error, and the last, so the error does not grow with the
+//! length. The order depends on positions alone, never on `Lane::N`.
 
 use super::{Chunk, LANES, Lane};
 
 /// Chunks in a block.
-const BLOCK: usize = 8;
+const BLOCK: usize = 4;
 
 /// Where a pass reads its row and, if it has somewhere, writes one.
 pub(crate) trait Span {
@@ -206,7 +206,7 @@ pub(crate) fn max<L: Lane>(l: L, row: &[f32]) -> f32 {
         *lane = l.max(l.load(&tail, k), *lane);
     }
     // -0 and +0 are equal, and which of them a maximum gives depends on the order: + 0.0 leaves only +0.
-    tree(to_chunk(l, lanes), |a, b| if a > b { a } else { b }) + 0.0
+    to_chunk(l, lanes).into_iter().fold(f32::NEG_INFINITY, |a, b| if a > b { a } else { b }) + 0.0
 }
 
 /// `J` sums over a row.
@@ -233,16 +233,13 @@ impl<L: Lane, const J: usize> Sums<L, J> {
         }
     }
 
-    /// `hi + lo += part` by Knuth's two-sum, which needs no order of magnitudes.
+    /// `hi + lo += part`
     #[inline(always)]
     fn end_block(&mut self, l: L) {
         self.blocks = true;
         for ((part, hi), lo) in self.part.iter_mut().zip(&mut self.hi).zip(&mut self.lo) {
             for ((part, hi), lo) in part.as_mut().iter_mut().zip(hi.as_mut()).zip(lo.as_mut()) {
-                let sum = l.add(*hi, *part);
-                let of_part = l.sub(sum, *hi);
-                let of_hi = l.sub(sum, of_part);
-                let error = l.add(l.sub(*hi, of_hi), l.sub(*part, of_part));
+                let (sum, error) = two_sum(*hi, *part, |a, b| l.add(a, b), |a, b| l.sub(a, b));
                 *lo = l.add(*lo, error);
                 *hi = sum;
             }
@@ -253,21 +250,46 @@ impl<L: Lane, const J: usize> Sums<L, J> {
     #[inline(always)]
     fn total(mut self, l: L) -> [f32; J] {
         // A row of less than one block is its part: the two-sum with 0 would give the same bits.
-        if !self.blocks {
-            return self.part.map(|part| tree(to_chunk(l, part), |a, b| a + b));
+        if self.blocks {
+            self.end_block(l);
+        } else {
+            self.hi = self.part;
         }
-        self.end_block(l);
         let mut totals = [0.0; J];
         for ((total, hi), lo) in totals.iter_mut().zip(self.hi).zip(self.lo) {
-            let (mut hi, lo) = (to_chunk(l, hi), to_chunk(l, lo));
-            for (hi, lo) in hi.iter_mut().zip(lo) {
-                // An infinite sum has the error inf - inf; the sum is right without it.
-                *hi = if lo.is_nan() { *hi } else { *hi + lo };
-            }
-            *total = tree(hi, |a, b| a + b);
+            *total = sum_of_lanes(to_chunk(l, hi), to_chunk(l, lo));
         }
         totals
     }
+}
+
+/// Knuth's two-sum: `a + b` rounded, and exactly what that rounding lost, whichever of them is larger.
+#[inline(always)]
+fn two_sum<V: Copy>(a: V, b: V, add: impl Fn(V, V) -> V, sub: impl Fn(V, V) -> V) -> (V, V) {
+    let sum = add(a, b);
+    let of_b = sub(sum, a);
+    let of_a = sub(sum, of_b);
+    (sum, add(sub(a, of_a), sub(b, of_b)))
+}
+
+/// The virtual lanes `hi + lo`, folded by halves.
+#[inline(always)]
+fn sum_of_lanes(mut hi: Chunk, mut lo: Chunk) -> f32 {
+    for half in [8, 4, 2, 1] {
+        let (Some((hi, other_hi)), Some((lo, other_lo))) =
+            (hi.split_at_mut_checked(half), lo.split_at_mut_checked(half))
+        else {
+            break;
+        };
+        for (((hi, lo), &other_hi), &other_lo) in hi.iter_mut().zip(lo).zip(&*other_hi).zip(&*other_lo) {
+            let (sum, error) = two_sum(*hi, other_hi, |a, b| a + b, |a, b| a - b);
+            *hi = sum;
+            *lo = (*lo + other_lo) + error;
+        }
+    }
+    let ([hi, ..], [lo, ..]) = (hi, lo);
+    // An infinite sum has lost inf - inf; it is right without that.
+    if lo.is_nan() { hi } else { hi + lo }
 }
 
 #[inline(always)]
@@ -277,24 +299,4 @@ fn to_chunk<L: Lane>(l: L, wide: L::Wide) -> Chunk {
         l.store(vector, &mut chunk, k);
     }
     chunk
-}
-
-/// Folds the virtual lanes by halves.
-#[inline(always)]
-fn tree(lanes: Chunk, f: impl Fn(f32, f32) -> f32) -> f32 {
-    #[inline(always)]
-    fn halve<const N: usize>(lanes: &[f32], f: &impl Fn(f32, f32) -> f32) -> [f32; N] {
-        let mut half = [0.0; N];
-        if let Some((low, high)) = lanes.split_at_checked(N) {
-            for ((to, &a), &b) in half.iter_mut().zip(low).zip(high) {
-                *to = f(a, b);
-            }
-        }
-        half
-    }
-    let eight: [f32; 8] = halve(&lanes, &f);
-    let four: [f32; 4] = halve(&eight, &f);
-    let two: [f32; 2] = halve(&four, &f);
-    let [one] = halve(&two, &f);
-    one
 }

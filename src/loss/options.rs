@@ -91,7 +91,8 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// `sum / weight`, and 0 where the weight is 0 (nothing to take the mean of).
+    /// `sum / weight`, and 0 where the weight is 0 (nothing to take the mean of). After [`Reduction::Sum`] it is the mean
+    /// over the weights.
     ///
     /// ```
     /// use xent::Totals;

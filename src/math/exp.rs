@@ -41,10 +41,11 @@ pub(crate) fn exp_nonpos<L: Lane>(l: L, x: L::V) -> L::V {
 }
 
 /// 2^64 exp(x) for x <= 0, which is never subnormal: sums of it keep all digits, and in a product the factor can be
-/// taken out by the last rounding. Below -131 it stays at 2^64 exp(-131) = 2.4e-38.
+/// taken out by the last rounding. Below -131 it is 0.
 #[inline(always)]
 pub(crate) fn exp_nonpos_times_2_64<L: Lane>(l: L, x: L::V) -> L::V {
-    scaled(l, l.max(l.splat(LOWEST), x), l.splat(TIMES_2_64))
+    let in_range = scaled(l, x, l.splat(TIMES_2_64));
+    l.select(l.gt(l.splat(LOWEST), x), l.splat(0.0), in_range)
 }
 
 /// exp(x) for all x. NaN gives NaN.

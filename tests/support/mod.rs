@@ -20,7 +20,7 @@ pub const BOUNDS: &[(&str, f64)] = &[
     ("softplus", 2.0),
     ("softmax", 3.0),
     ("log_softmax", 4.0),
-    ("log_sum_exp", 3.0),
+    ("log_sum_exp", 2.0),
     ("loss of a row", 4.0),
     ("gradient", 4.0),
 ];
