@@ -142,7 +142,7 @@ fn map(x: &[f32], exact: impl Fn(f64) -> f64) -> Vec<f64> {
 
 /// The smallest f32.
 const TINY: f64 = 1.401_298_464_324_817e-45;
-/// Softmax kernels take exp(x - m) to be at least this, exp(-131): a large factor makes it visible.
+/// Softmax kernels take exp(x - m) below this, exp(-131), as 0: a large factor makes the rest visible.
 const LEAST_EXP: f64 = 1.3e-57;
 
 /// What an element of a gradient should be.
