@@ -55,14 +55,7 @@ fn reduction() -> impl Strategy<Value = Reduction> {
 }
 
 fn log_clamp() -> impl Strategy<Value = LogClamp> {
-    prop::sample::select(vec![
-        LogClamp::None,
-        LogClamp::CAFFE,
-        LogClamp::BURN,
-        LogClamp::KERAS,
-        LogClamp::PYTORCH,
-        LogClamp::TENSORFLOW,
-    ])
+    prop::sample::select(&support::LOG_CLAMPS[..])
 }
 
 prop_compose! {

@@ -4,7 +4,7 @@
 //! later byte replaces one random decision.
 
 use crate::support::oracle::Call;
-use crate::support::{Rng, SPECIAL};
+use crate::support::{LOG_CLAMPS, Rng, SPECIAL};
 use xent::{EmptyRow, LogClamp, Reduction};
 
 pub struct Input<'a> {
@@ -120,14 +120,7 @@ impl<'a> Input<'a> {
     }
 
     pub fn log_clamp(&mut self) -> LogClamp {
-        self.pick(&[
-            LogClamp::None,
-            LogClamp::CAFFE,
-            LogClamp::BURN,
-            LogClamp::KERAS,
-            LogClamp::PYTORCH,
-            LogClamp::TENSORFLOW,
-        ])
+        self.pick(&LOG_CLAMPS)
     }
 
     /// A table of `value`s with any options that the oracle's tolerance is made for.

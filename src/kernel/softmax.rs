@@ -25,9 +25,9 @@ use crate::{EmptyRow, Rows};
 
 /// The maximum of a row, as what to subtract from its elements: 0 for a row of -inf, so that no inf - inf arises.
 #[inline(always)]
-pub(super) fn shift_of<L: Lane>(l: L, x: &[f32]) -> (f32, f32) {
+pub(super) fn shift_of<L: Lane>(l: L, x: &[f32]) -> f32 {
     let m = max(l, x);
-    (m, if m == f32::NEG_INFINITY { 0.0 } else { m })
+    if m == f32::NEG_INFINITY { 0.0 } else { m }
 }
 
 /// `2^64 exp(x - shift)`, and the two terms of (1): the same unless it is 2^64, and whether it is.
@@ -74,7 +74,7 @@ fn rest<L: Lane, S: Span>(l: L, span: &mut S, shift: f32) -> f32 {
     rest_of(walk(l, span, f32::NEG_INFINITY, [], |x, []| terms(l, x, shift)))
 }
 
-/// What the policy makes of (1): a fully masked row has the statistics of nothing, or NaN.
+/// Whether (1) is that of a row of -inf alone.
 #[inline(always)]
 fn is_empty_row(r: f32) -> bool {
     r == -1.0
@@ -89,7 +89,7 @@ pub(crate) struct Softmax<'a> {
 impl RowMap for Softmax<'_> {
     #[inline(always)]
     fn row<L: Lane, S: Span>(&self, l: L, row: usize, mut span: S) {
-        let (_, shift) = shift_of(l, span.read());
+        let shift = shift_of(l, span.read());
         let r = rest(l, &mut span, shift);
         let factor = weight_at(self.factors, row);
         let scale = match self.empty_row {
@@ -111,7 +111,7 @@ pub(crate) struct LogSoftmax {
 impl RowMap for LogSoftmax {
     #[inline(always)]
     fn row<L: Lane, S: Span>(&self, l: L, _: usize, mut span: S) {
-        let (_, shift) = shift_of(l, span.read());
+        let shift = shift_of(l, span.read());
         let r = rest(l, &mut ReadOnly(span.read()), shift);
         let log = match self.empty_row {
             EmptyRow::Zero if is_empty_row(r) => 0.0,
@@ -123,15 +123,15 @@ impl RowMap for LogSoftmax {
     }
 }
 
-/// (2) of every row of a table, one to an element of the span.
+/// (2) of a row.
 #[inline(always)]
 pub(crate) fn log_sum_exp<L: Lane>(l: L, x: &[f32]) -> f32 {
-    let (m, shift) = shift_of(l, x);
-    if m == f32::INFINITY {
-        return if x.iter().any(|x| x.is_nan()) { f32::NAN } else { m };
+    let shift = shift_of(l, x);
+    if shift == f32::INFINITY {
+        return if x.iter().any(|x| x.is_nan()) { f32::NAN } else { shift };
     }
     let r = rest(l, &mut ReadOnly(x), shift);
-    if is_empty_row(r) { f32::NEG_INFINITY } else { m + l.at(r, log1p) }
+    if is_empty_row(r) { f32::NEG_INFINITY } else { shift + l.at(r, log1p) }
 }
 
 /// (5), where the span reads `dy`.

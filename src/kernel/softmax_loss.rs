@@ -60,7 +60,7 @@ fn hot<L: Lane, S: Span>(
     normalize: impl Fn(f32, f32) -> f32,
     labels: impl Iterator<Item = (usize, f32)> + Clone,
 ) -> f32 {
-    let (_, shift) = shift_of(l, span.read());
+    let shift = shift_of(l, span.read());
     let (mut distance, mut total, mut count) = (0.0, 0.0, 0.0);
     // Before the pass: in place, it overwrites the logits.
     for (class, q) in labels.clone() {
@@ -112,7 +112,7 @@ fn dense<L: Lane, S: Span>(
     scale: f32,
     normalize: impl Fn(f32, f32) -> f32,
 ) -> f32 {
-    let (_, shift) = shift_of(l, span.read());
+    let shift = shift_of(l, span.read());
     let (zero, one, splat) = (l.splat(0.0), l.splat(1.0), l.splat(shift));
     let (on, off) = (l.splat(labels.on), l.splat(labels.off));
     let label = |t, w| l.weigh(w, l.mul_add(on, t, off));

@@ -7,7 +7,7 @@
 pub mod oracle;
 pub mod unary;
 
-use xent::Backend;
+use xent::{Backend, LogClamp};
 
 /// Largest errors in ULP of the exact value that the crate claims, on every backend. README.md prints this table and
 /// `tests/accuracy.rs` holds both to it.
@@ -64,6 +64,10 @@ pub fn lengths() -> Vec<usize> {
     lengths.extend([47, 48, 49, 63, 64, 65, 100, 127, 128, 129, 130, 143, 144, 145, 160, 255, 256, 257, 300, 1000]);
     lengths
 }
+
+/// Every clamp policy that has a name.
+pub const LOG_CLAMPS: [LogClamp; 6] =
+    [LogClamp::None, LogClamp::CAFFE, LogClamp::BURN, LogClamp::KERAS, LogClamp::PYTORCH, LogClamp::TENSORFLOW];
 
 /// Values where functions change their ways.
 pub const SPECIAL: &[f32] = &[
