@@ -15,7 +15,7 @@
 
 use crate::kernel::elementwise::{self, Chain, Map};
 use crate::kernel::softmax::{self, LogSoftmaxBackward, SoftmaxBackward};
-use crate::kernel::{Between, ForEachRow, Table};
+use crate::kernel::{Between, ForEachRow, ForEachRowOrGroup, Table};
 use crate::lane::{Lane, Op};
 use crate::loss::EmptyRow;
 use crate::{Backend, Error, Rows, RowsMut};
@@ -461,28 +461,28 @@ impl LogSoftmax {
 
 /// Implements [`Forward`] by the kernel of a row.
 macro_rules! forward {
-    ($($function:ident |$self:ident| $map:expr, $flat:expr;)*) => {$(
+    ($($function:ident |$self:ident| $op:ident, $map:expr, $flat:expr;)*) => {$(
         impl Forward for function::$function {
             fn forward(&$self, backend: Backend, from: Rows<'_>, to: RowsMut<'_>) {
                 let table = Between { from, to };
-                backend.run(ForEachRow { table: if $flat { table.flat() } else { table }, map: $map });
+                backend.run($op { table: if $flat { table.flat() } else { table }, map: $map });
             }
             fn forward_in_place(&$self, backend: Backend, x: RowsMut<'_>) {
-                backend.run(ForEachRow { table: if $flat { x.flat() } else { x }, map: $map });
+                backend.run($op { table: if $flat { x.flat() } else { x }, map: $map });
             }
         }
     )*};
 }
 
 forward! {
-    Sigmoid |self| Map(elementwise::Sigmoid), true;
-    LogSigmoid |self| Map(elementwise::LogSigmoid), true;
-    Softplus |self| Map(elementwise::Softplus), true;
-    Exp |self| Map(elementwise::Exp), true;
-    Ln |self| Map(elementwise::Ln), true;
-    Log1p |self| Map(elementwise::Log1p), true;
-    Softmax |self| softmax::Softmax { empty_row: self.0, factors: None }, false;
-    LogSoftmax |self| softmax::LogSoftmax { empty_row: self.0 }, false;
+    Sigmoid |self| ForEachRow, Map(elementwise::Sigmoid), true;
+    LogSigmoid |self| ForEachRow, Map(elementwise::LogSigmoid), true;
+    Softplus |self| ForEachRow, Map(elementwise::Softplus), true;
+    Exp |self| ForEachRow, Map(elementwise::Exp), true;
+    Ln |self| ForEachRow, Map(elementwise::Ln), true;
+    Log1p |self| ForEachRow, Map(elementwise::Log1p), true;
+    Softmax |self| ForEachRowOrGroup, softmax::Softmax { empty_row: self.0, factors: None }, false;
+    LogSoftmax |self| ForEachRowOrGroup, softmax::LogSoftmax { empty_row: self.0 }, false;
 }
 
 /// Implements [`FromInput`] or [`FromOutput`] by the kernel of a row, which reads `dy`.
@@ -578,7 +578,7 @@ impl LogSumExp {
         table.check("x", "dx")?;
         one_a_row("dy", dy, from)?;
         let map = softmax::Softmax { empty_row: EmptyRow::Nan, factors: Some(dy) };
-        self.chosen().run(ForEachRow { table, map });
+        self.chosen().run(ForEachRowOrGroup { table, map });
         Ok(())
     }
 
@@ -598,7 +598,7 @@ impl LogSumExp {
         Table::check(&table, "x", "x")?;
         one_a_row("dy", dy, table.as_rows())?;
         let map = softmax::Softmax { empty_row: EmptyRow::Nan, factors: Some(dy) };
-        self.chosen().run(ForEachRow { table, map });
+        self.chosen().run(ForEachRowOrGroup { table, map });
         Ok(())
     }
 }

@@ -2,13 +2,16 @@
 
 mod walk;
 
-pub(crate) use walk::{Apart, InPlace, ReadOnly, Span, Stream, max, walk};
+pub(crate) use walk::{Apart, InPlace, ReadOnly, Span, Stream, max, two_sum, walk, walk_without};
 
 /// Virtual lanes: in every sum, element `i` belongs to lane `i % LANES`, however many lanes a register has.
 pub(crate) const LANES: usize = 16;
 
 /// `LANES` consecutive elements.
 pub(crate) type Chunk = [f32; LANES];
+
+/// Columns that [`Lane::columns`] loads at once.
+pub(crate) const COLUMNS: usize = 4;
 
 /// The token of an instruction set; having one is the right to use it.
 ///
@@ -23,6 +26,8 @@ pub(crate) trait Lane: Copy {
     type Wide: Copy + AsRef<[Self::V]> + AsMut<[Self::V]>;
     /// Lanes in a vector: a power of two, at most `LANES`.
     const N: usize;
+    /// Whether `mul_add` rounds once.
+    const FUSED: bool;
 
     fn splat(self, x: f32) -> Self::V;
     fn splat_wide(self, x: f32) -> Self::Wide;
@@ -46,7 +51,11 @@ pub(crate) trait Lane: Copy {
 
     fn gt(self, a: Self::V, b: Self::V) -> Self::M;
     fn eq(self, a: Self::V, b: Self::V) -> Self::M;
+    /// Whether the sign bit is set.
+    fn is_negative(self, a: Self::V) -> Self::M;
     fn select(self, mask: Self::M, yes: Self::V, no: Self::V) -> Self::V;
+    /// Whether the mask is true in some lane.
+    fn any(self, mask: Self::M) -> bool;
 
     // The same registers as 32-bit integers.
     fn bits_and(self, a: Self::V, b: Self::V) -> Self::V;
@@ -56,6 +65,63 @@ pub(crate) trait Lane: Copy {
     fn bits_sub(self, a: Self::V, b: Self::V) -> Self::V;
     fn bits_shl<const BITS: u32>(self, a: Self::V) -> Self::V;
     fn bits_shr<const BITS: u32>(self, a: Self::V) -> Self::V;
+    /// In each lane the entry of the table that the lowest two bits of the index name.
+    fn pick(self, table: &[f32; 4], index: Self::V) -> Self::V;
+
+    /// `a * 2^floor(n)`, rounded once, where there is an instruction for it.
+    #[inline(always)]
+    fn scale(self, _a: Self::V, _n: Self::V) -> Option<Self::V> {
+        None
+    }
+
+    /// The first elements of a slice, `fill` where it has fewer than `N`.
+    #[inline(always)]
+    fn load_part(self, from: &[f32], fill: f32) -> Self::V {
+        let mut chunk = [fill; LANES];
+        for (to, from) in chunk.iter_mut().zip(from) {
+            *to = *from;
+        }
+        self.load(&chunk, 0)
+    }
+
+    /// Writes as many elements as the slice has, at most `N`.
+    #[inline(always)]
+    fn store_part(self, a: Self::V, to: &mut [f32]) {
+        let mut chunk = [0.0; LANES];
+        self.store(a, &mut chunk, 0);
+        for (to, from) in to.iter_mut().take(Self::N).zip(chunk) {
+            *to = from;
+        }
+    }
+
+    /// Four columns of `N` rows that lie a stride apart: `from` starts with the four elements of the first row, and must
+    /// have those of all.
+    #[inline(always)]
+    fn columns(self, from: &[f32], stride: usize) -> [Self::V; COLUMNS] {
+        let mut columns = [[0.0; LANES]; COLUMNS];
+        for (i, row) in from.chunks(stride.max(COLUMNS)).take(Self::N).enumerate() {
+            for (column, &x) in columns.iter_mut().zip(row) {
+                if let Some(to) = column.get_mut(i) {
+                    *to = x;
+                }
+            }
+        }
+        columns.map(|column| self.load(&column, 0))
+    }
+
+    /// Writes what [`columns`](Self::columns) loads.
+    #[inline(always)]
+    fn store_columns(self, columns: [Self::V; COLUMNS], to: &mut [f32], stride: usize) {
+        let mut chunks = [[0.0; LANES]; COLUMNS];
+        for (chunk, column) in chunks.iter_mut().zip(columns) {
+            self.store(column, chunk, 0);
+        }
+        for (i, row) in to.chunks_mut(stride.max(COLUMNS)).take(Self::N).enumerate() {
+            for (to, column) in row.iter_mut().zip(&chunks) {
+                *to = column.get(i).copied().unwrap_or_default();
+            }
+        }
+    }
 
     #[inline(always)]
     fn splat_bits(self, bits: u32) -> Self::V {
@@ -67,12 +133,6 @@ pub(crate) trait Lane: Copy {
     fn weigh(self, weight: Self::V, x: Self::V) -> Self::V {
         let zero = self.splat(0.0);
         self.select(self.eq(weight, zero), zero, self.mul(weight, x))
-    }
-
-    /// A function of vectors at one value.
-    #[inline(always)]
-    fn at(self, x: f32, f: impl Fn(Self, Self::V) -> Self::V) -> f32 {
-        self.first(f(self, self.splat(x)))
     }
 }
 

@@ -172,6 +172,12 @@ impl<'a> Rows<'a> {
         self.data.get(start..).and_then(|rest| rest.get(..self.layout.classes)).unwrap_or_default()
     }
 
+    /// What starts with row `row`, and the stride.
+    pub(crate) fn data_from(&self, row: usize) -> (&'a [f32], usize) {
+        let start = row.wrapping_mul(self.layout.stride);
+        (self.data.get(start..).unwrap_or_default(), self.layout.stride)
+    }
+
     /// The rows, in order.
     ///
     /// ```
@@ -232,6 +238,12 @@ impl<'a> RowsMut<'a> {
     pub(crate) fn row_mut(&mut self, row: usize) -> &mut [f32] {
         let start = row.wrapping_mul(self.layout.stride);
         self.data.get_mut(start..).and_then(|rest| rest.get_mut(..self.layout.classes)).unwrap_or_default()
+    }
+
+    /// What starts with row `row`, and the stride.
+    pub(crate) fn data_from(&mut self, row: usize) -> (&mut [f32], usize) {
+        let start = row.wrapping_mul(self.layout.stride);
+        (self.data.get_mut(start..).unwrap_or_default(), self.layout.stride)
     }
 
     pub(crate) fn flat(self) -> Self {

@@ -118,8 +118,16 @@ impl<'a> ClassIndices<'a> {
         }
     }
 
+    /// The classes from `position` on, as numbers. What stands for an ignored row is no class of a used one.
+    pub(crate) fn numbers(&self, position: usize, to: &mut [f32]) {
+        self.0.numbers(position, to);
+    }
+
     /// Refuses an index outside `0..classes` that is not to be ignored. `per_row` of them belong to a row.
     pub(crate) fn check(&self, per_row: usize, classes: usize, ignore: Option<i64>) -> Result<(), Error> {
+        if self.0.are_below(classes) {
+            return Ok(());
+        }
         for position in 0..self.len() {
             let Some(target) = self.0.get(position) else { break };
             let class = target.and_then(|target| usize::try_from(target).ok());
@@ -184,6 +192,25 @@ macro_rules! index_widths {
             const fn len(&self) -> usize {
                 match self {
                     $(Self::$variant(indices) => indices.len(),)*
+                }
+            }
+
+            /// Whether all are, in one loop without exits.
+            fn are_below(&self, classes: usize) -> bool {
+                match self {
+                    $(Self::$variant(indices) => indices.iter().fold(true, |all, &index| {
+                        all & usize::try_from(index).is_ok_and(|index| index < classes)
+                    }),)*
+                }
+            }
+
+            fn numbers(&self, position: usize, to: &mut [f32]) {
+                match self {
+                    $(Self::$variant(indices) => {
+                        for (to, &index) in to.iter_mut().zip(indices.get(position..).unwrap_or_default()) {
+                            *to = index as f32;
+                        }
+                    })*
                 }
             }
 

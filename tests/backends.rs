@@ -6,7 +6,7 @@ use xent::{Backend, Error, Sigmoid, Softmax};
 #[test]
 fn backends_are_listed_named_and_forced() {
     let available: Vec<Backend> = Backend::available().collect();
-    assert_eq!(available.first(), Some(&Backend::SCALAR));
+    assert!(available.contains(&Backend::SCALAR));
     assert!(available.iter().all(|backend| Backend::NAMES.contains(&backend.name())));
     let missing: Vec<_> = Backend::NAMES.iter().filter(|name| Backend::named(name).is_err()).collect();
     println!("available: {available:?}, not on this machine: {missing:?}");

@@ -2,38 +2,44 @@
 
 mod scalar;
 
-// The targets that have the vectors: Cargo.toml asks for the `wide` crate under the same condition.
-#[cfg(any(target_feature = "sse2", target_feature = "simd128", all(target_arch = "aarch64", target_feature = "neon")))]
+// Cargo.toml asks for the `wide` crate under the same condition.
+#[cfg_attr(
+    not(any(
+        target_feature = "sse2",
+        target_feature = "simd128",
+        all(target_arch = "aarch64", target_feature = "neon")
+    )),
+    path = "absent.rs"
+)]
 mod wide;
-#[cfg(not(any(
-    target_feature = "sse2",
-    target_feature = "simd128",
-    all(target_arch = "aarch64", target_feature = "neon")
-)))]
-mod wide {
-    //! No vectors in this target: a token that nobody can get, of a type whose kernels are there already.
-    pub(super) use super::scalar::Scalar as Wide;
 
-    pub(super) const fn detect() -> Option<Wide> {
-        None
-    }
-}
+#[cfg_attr(not(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2")), path = "absent.rs")]
+mod avx2;
+#[cfg_attr(not(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2")), path = "absent.rs")]
+mod avx512;
+#[cfg_attr(not(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2")), path = "absent.rs")]
+mod fused_scalar;
+#[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
+mod x86;
 
 use crate::Error;
 use crate::lane::Op;
 use core::fmt;
 use core::sync::atomic::{AtomicU8, Ordering};
 
-/// Whether `mul_add` rounds once: in hardware that does, unless all targets are to give the same bits.
-const FUSED: bool = cfg!(any(target_feature = "fma", all(target_arch = "aarch64", target_feature = "neon")))
+/// Whether the build has FMA everywhere, and all targets need not give the same bits.
+const BUILD_IS_FUSED: bool = cfg!(any(target_feature = "fma", all(target_arch = "aarch64", target_feature = "neon")))
     && !cfg!(feature = "cross-platform-bits");
 
 /// An instruction set that this machine has: the proof that it may be used.
 ///
 /// | name | lanes | where | family |
 /// |---|---|---|---|
+/// | `fused_scalar` | 1 | x86 with SSE2, where the build has no FMA | fused, in software |
 /// | `scalar` | 1 | everywhere | separate; fused where the build has FMA |
 /// | `wide` | 4 | x86 with SSE2, AArch64 with NEON, wasm with simd128 | separate; fused on NEON and where the build has FMA |
+/// | `avx2` | 8 | x86 with AVX2 and FMA, asked when the program runs | fused |
+/// | `avx512` | 16 | x86 with AVX-512 F, BW, DQ and VL, asked when the program runs | fused |
 ///
 /// Every backend of a family gives the same bits: the *separate* family rounds a multiplication before the addition
 /// behind it, the *fused* family ([`is_fused`](Self::is_fused)) rounds once. With the cargo feature
@@ -59,8 +65,11 @@ pub struct Backend(Kind);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    Scalar(scalar::Scalar),
-    Wide(wide::Wide),
+    FusedScalar(fused_scalar::Token),
+    Scalar(scalar::Token),
+    Wide(wide::Token),
+    Avx2(avx2::Token),
+    Avx512(avx512::Token),
 }
 
 /// Position in `NAMES` of the backend forced for the program, or `AUTOMATIC`.
@@ -71,7 +80,7 @@ impl Backend {
     /// One lane: there is no machine without it.
     ///
     /// ```
-    /// assert_eq!(xent::Backend::available().next(), Some(xent::Backend::SCALAR));
+    /// assert!(xent::Backend::available().any(|backend| backend == xent::Backend::SCALAR));
     /// ```
     pub const SCALAR: Self = Self(Kind::Scalar(scalar::TOKEN));
 
@@ -82,21 +91,28 @@ impl Backend {
     ///     println!("{name}: {}", if xent::Backend::named(name).is_ok() { "here" } else { "elsewhere" });
     /// }
     /// ```
-    pub const NAMES: [&'static str; 2] = ["scalar", "wide"];
+    pub const NAMES: [&'static str; 5] = ["fused_scalar", "scalar", "wide", "avx2", "avx512"];
 
     /// The backend at a position of `NAMES`, if this machine has it.
     fn nth(position: usize) -> Option<Self> {
         match position {
-            0 => Some(Self::SCALAR),
-            1 => wide::detect().map(Kind::Wide).map(Self),
+            0 => fused_scalar::detect().map(Kind::FusedScalar),
+            1 => Some(Kind::Scalar(scalar::TOKEN)),
+            2 => wide::detect().map(Kind::Wide),
+            3 => avx2::detect().map(Kind::Avx2),
+            4 => avx512::detect().map(Kind::Avx512),
             _ => None,
         }
+        .map(Self)
     }
 
     const fn position(self) -> u8 {
         match self.0 {
-            Kind::Scalar(_) => 0,
-            Kind::Wide(_) => 1,
+            Kind::FusedScalar(_) => 0,
+            Kind::Scalar(_) => 1,
+            Kind::Wide(_) => 2,
+            Kind::Avx2(_) => 3,
+            Kind::Avx512(_) => 4,
         }
     }
 
@@ -105,7 +121,6 @@ impl Backend {
     /// ```
     /// use xent::Backend;
     ///
-    /// assert_eq!(Backend::available().next(), Some(Backend::SCALAR));
     /// assert!(Backend::available().all(|backend| Backend::NAMES.contains(&backend.name())));
     /// ```
     pub fn available() -> impl DoubleEndedIterator<Item = Self> {
@@ -182,8 +197,11 @@ impl Backend {
     /// ```
     pub const fn name(self) -> &'static str {
         match self.0 {
+            Kind::FusedScalar(_) => "fused_scalar",
             Kind::Scalar(_) => "scalar",
             Kind::Wide(_) => "wide",
+            Kind::Avx2(_) => "avx2",
+            Kind::Avx512(_) => "avx512",
         }
     }
 
@@ -202,15 +220,22 @@ impl Backend {
     /// # Ok::<(), xent::Error>(())
     /// ```
     pub const fn is_fused(self) -> bool {
-        FUSED
+        match self.0 {
+            Kind::FusedScalar(_) => true,
+            Kind::Scalar(_) | Kind::Wide(_) => BUILD_IS_FUSED,
+            Kind::Avx2(_) | Kind::Avx512(_) => !cfg!(feature = "cross-platform-bits"),
+        }
     }
 
     /// Runs an operation on its lanes: the one dispatch, once a call.
     #[inline(always)]
     pub(crate) fn run<O: Op>(self, op: O) -> O::Out {
         match self.0 {
-            Kind::Scalar(token) => op.run(token),
-            Kind::Wide(token) => op.run(token),
+            Kind::FusedScalar(token) => fused_scalar::run(token, op),
+            Kind::Scalar(token) => scalar::run(token, op),
+            Kind::Wide(token) => wide::run(token, op),
+            Kind::Avx2(token) => avx2::run(token, op),
+            Kind::Avx512(token) => avx512::run(token, op),
         }
     }
 }

@@ -1,12 +1,20 @@
 //! One lane: `f32` itself. Microcontrollers, kernels without a float unit, and a forced choice anywhere.
 
-use super::FUSED;
-use crate::lane::{Chunk, LANES, Lane};
+use super::BUILD_IS_FUSED;
+use crate::lane::{COLUMNS, Chunk, LANES, Lane, Op};
 
+/// `SOFTWARE`: whether `mul_add` rounds once without the build having an instruction for it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Scalar(());
+pub(super) struct Scalar<const SOFTWARE: bool>(pub(super) ());
 
-pub(super) const TOKEN: Scalar = Scalar(());
+pub(super) type Token = Scalar<false>;
+
+pub(super) const TOKEN: Token = Scalar(());
+
+#[inline(always)]
+pub(super) fn run<O: Op>(token: Token, op: O) -> O::Out {
+    op.run(token)
+}
 
 /// `a * b + c` rounded once, where the build has the instruction.
 #[inline(always)]
@@ -36,11 +44,12 @@ fn fused_mul_add(a: f32, b: f32, c: f32) -> f32 {
     }
 }
 
-impl Lane for Scalar {
+impl<const SOFTWARE: bool> Lane for Scalar<SOFTWARE> {
     type V = f32;
     type M = bool;
     type Wide = [f32; LANES];
     const N: usize = 1;
+    const FUSED: bool = SOFTWARE || BUILD_IS_FUSED;
 
     #[inline(always)]
     fn splat(self, x: f32) -> f32 {
@@ -83,7 +92,13 @@ impl Lane for Scalar {
     }
     #[inline(always)]
     fn mul_add(self, a: f32, b: f32, c: f32) -> f32 {
-        if FUSED { fused_mul_add(a, b, c) } else { a * b + c }
+        if SOFTWARE {
+            libm::fmaf(a, b, c)
+        } else if BUILD_IS_FUSED {
+            fused_mul_add(a, b, c)
+        } else {
+            a * b + c
+        }
     }
     #[inline(always)]
     fn max(self, a: f32, b: f32) -> f32 {
@@ -103,8 +118,16 @@ impl Lane for Scalar {
         a == b
     }
     #[inline(always)]
+    fn is_negative(self, a: f32) -> bool {
+        a.is_sign_negative()
+    }
+    #[inline(always)]
     fn select(self, mask: bool, yes: f32, no: f32) -> f32 {
         if mask { yes } else { no }
+    }
+    #[inline(always)]
+    fn any(self, mask: bool) -> bool {
+        mask
     }
 
     #[inline(always)]
@@ -134,5 +157,30 @@ impl Lane for Scalar {
     #[inline(always)]
     fn bits_shr<const BITS: u32>(self, a: f32) -> f32 {
         f32::from_bits(a.to_bits() >> BITS)
+    }
+    #[inline(always)]
+    fn pick(self, table: &[f32; 4], index: f32) -> f32 {
+        table.get((index.to_bits() & 3) as usize).copied().unwrap_or_default()
+    }
+
+    #[inline(always)]
+    fn load_part(self, from: &[f32], fill: f32) -> f32 {
+        from.first().copied().unwrap_or(fill)
+    }
+    #[inline(always)]
+    fn store_part(self, a: f32, to: &mut [f32]) {
+        if let Some(to) = to.first_mut() {
+            *to = a;
+        }
+    }
+    #[inline(always)]
+    fn columns(self, from: &[f32], _: usize) -> [f32; COLUMNS] {
+        from.first_chunk().copied().unwrap_or_default()
+    }
+    #[inline(always)]
+    fn store_columns(self, columns: [f32; COLUMNS], to: &mut [f32], _: usize) {
+        if let Some(to) = to.first_chunk_mut() {
+            *to = columns;
+        }
     }
 }

@@ -1,16 +1,20 @@
 //! Four lanes by the `wide` crate, which picks the instructions when it is built: SSE2, NEON or simd128.
 
-use super::FUSED;
-use crate::lane::{Chunk, Lane};
-use wide::{f32x4, u32x4};
+use super::BUILD_IS_FUSED;
+use crate::lane::{COLUMNS, Chunk, Lane, Op};
+use wide::{f32x4, i8x16, i32x4, u32x4};
 
 /// Of the build's own target features, so any machine that runs the program has it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Wide(());
+pub(super) struct Token(());
 
 #[inline(always)]
-pub(super) const fn detect() -> Option<Wide> {
-    Some(Wide(()))
+pub(super) const fn detect() -> Option<Token> {
+    Some(Token(()))
+}
+
+pub(super) fn run<O: Op>(token: Token, op: O) -> O::Out {
+    op.run(token)
 }
 
 #[inline(always)]
@@ -23,11 +27,12 @@ fn floats(a: u32x4) -> f32x4 {
     wide::bytemuck::cast(a)
 }
 
-impl Lane for Wide {
+impl Lane for Token {
     type V = f32x4;
     type M = f32x4;
     type Wide = [f32x4; 4];
     const N: usize = 4;
+    const FUSED: bool = BUILD_IS_FUSED;
 
     #[inline(always)]
     fn splat(self, x: f32) -> f32x4 {
@@ -71,7 +76,7 @@ impl Lane for Wide {
     }
     #[inline(always)]
     fn mul_add(self, a: f32x4, b: f32x4, c: f32x4) -> f32x4 {
-        if FUSED { a.mul_add(b, c) } else { a * b + c }
+        if BUILD_IS_FUSED { a.mul_add(b, c) } else { a * b + c }
     }
     #[inline(always)]
     fn max(self, a: f32x4, b: f32x4) -> f32x4 {
@@ -92,8 +97,17 @@ impl Lane for Wide {
         a.simd_eq(b)
     }
     #[inline(always)]
+    fn is_negative(self, a: f32x4) -> f32x4 {
+        let bits: i32x4 = wide::bytemuck::cast(a);
+        wide::bytemuck::cast(bits >> 31)
+    }
+    #[inline(always)]
     fn select(self, mask: f32x4, yes: f32x4, no: f32x4) -> f32x4 {
         mask.select(yes, no)
+    }
+    #[inline(always)]
+    fn any(self, mask: f32x4) -> bool {
+        mask.any()
     }
 
     #[inline(always)]
@@ -123,5 +137,26 @@ impl Lane for Wide {
     #[inline(always)]
     fn bits_shr<const BITS: u32>(self, a: f32x4) -> f32x4 {
         floats(bits(a) >> BITS)
+    }
+    #[inline(always)]
+    fn pick(self, table: &[f32; 4], index: f32x4) -> f32x4 {
+        // The bytes of entry k are 4 k to 4 k + 3.
+        let bytes = (bits(index) & u32x4::splat(3)) * u32x4::splat(0x0404_0404) + u32x4::splat(0x0302_0100);
+        let table: i8x16 = wide::bytemuck::cast(f32x4::new(*table));
+        wide::bytemuck::cast(table.shuffle_zeroing(wide::bytemuck::cast(bytes)))
+    }
+
+    #[inline(always)]
+    fn columns(self, from: &[f32], stride: usize) -> [f32x4; COLUMNS] {
+        let row = |i: usize| from.get(i.wrapping_mul(stride)..).and_then(|row| row.first_chunk()).copied();
+        f32x4::transpose([0, 1, 2, 3].map(|i| row(i).map(f32x4::new).unwrap_or_default()))
+    }
+    #[inline(always)]
+    fn store_columns(self, columns: [f32x4; COLUMNS], to: &mut [f32], stride: usize) {
+        for (i, row) in f32x4::transpose(columns).into_iter().enumerate() {
+            if let Some(to) = to.get_mut(i.wrapping_mul(stride)..).and_then(|row| row.first_chunk_mut()) {
+                *to = row.to_array();
+            }
+        }
     }
 }

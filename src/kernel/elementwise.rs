@@ -37,9 +37,9 @@ pub(super) fn exp_neg_abs<L: Lane>(l: L, x: L::V) -> L::V {
 pub(super) fn sigmoid<L: Lane>(l: L, x: L::V, e: L::V) -> L::V {
     let one = l.splat(1.0);
     let denominator = l.add(one, e);
-    let lost = l.sub(e, l.sub(denominator, one));
-    let quotient = l.div(l.select(l.gt(x, l.splat(0.0)), one, e), denominator);
-    l.sub(quotient, l.mul(quotient, lost))
+    let gained = l.sub(l.sub(denominator, one), e);
+    let quotient = l.div(l.select(l.is_negative(x), e, one), denominator);
+    l.mul_add(quotient, gained, quotient)
 }
 
 /// -x
@@ -90,7 +90,14 @@ pub(crate) struct Map<F>(pub(crate) F);
 impl<F: Unary> RowMap for Map<F> {
     #[inline(always)]
     fn row<L: Lane, S: Span>(&self, l: L, _: usize, mut span: S) {
-        walk(l, &mut span, 0.0, [], |x, []| (self.0.apply(l, x), []));
+        walk(
+            l,
+            &mut span,
+            0.0,
+            [],
+            #[inline(always)]
+            |x, []| (self.0.apply(l, x), []),
+        );
     }
 }
 
@@ -104,6 +111,13 @@ impl<D: Slope> RowMap for Chain<'_, D> {
     #[inline(always)]
     fn row<L: Lane, S: Span>(&self, l: L, row: usize, mut span: S) {
         let at = Stream::Slice(self.at.row(row), 0.0);
-        walk(l, &mut span, 0.0, [at], |dy, [at]| (l.mul(dy, self.slope.slope(l, at)), []));
+        walk(
+            l,
+            &mut span,
+            0.0,
+            [at],
+            #[inline(always)]
+            |dy, [at]| (l.mul(dy, self.slope.slope(l, at)), []),
+        );
     }
 }

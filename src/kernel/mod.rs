@@ -2,12 +2,14 @@
 
 pub(crate) mod elementwise;
 pub(crate) mod probability;
+mod short;
 pub(crate) mod sigmoid_loss;
 pub(crate) mod softmax;
 pub(crate) mod softmax_loss;
 
-use crate::lane::{Apart, InPlace, Lane, Op, ReadOnly, Span};
+use crate::lane::{Apart, InPlace, LANES, Lane, Op, ReadOnly, Span};
 use crate::{Error, Rows, RowsMut};
+pub(crate) use short::Short;
 
 /// The rows that an operation works through, with what it may do to them.
 pub(crate) trait Table {
@@ -21,6 +23,8 @@ pub(crate) trait Table {
     /// Refuses a layout that its slice does not have; `from` and `to` are the arguments' names.
     fn check(&self, from: &'static str, to: &'static str) -> Result<(), Error>;
     fn span(&mut self, row: usize) -> Self::Span<'_>;
+    /// Where it can be written: what starts with a row, and the stride.
+    fn write_from(&mut self, row: usize) -> Option<(&mut [f32], usize)>;
 }
 
 /// Read only.
@@ -38,6 +42,9 @@ impl Table for Rows<'_> {
     }
     fn span(&mut self, row: usize) -> ReadOnly<'_> {
         ReadOnly(self.row(row))
+    }
+    fn write_from(&mut self, _: usize) -> Option<(&mut [f32], usize)> {
+        None
     }
 }
 
@@ -71,6 +78,9 @@ impl Table for Between<'_> {
     fn span(&mut self, row: usize) -> Apart<'_> {
         Apart { from: self.from.row(row), to: self.to.row_mut(row) }
     }
+    fn write_from(&mut self, row: usize) -> Option<(&mut [f32], usize)> {
+        Some(self.to.data_from(row))
+    }
 }
 
 /// Read and overwritten.
@@ -88,6 +98,9 @@ impl Table for RowsMut<'_> {
     }
     fn span(&mut self, row: usize) -> InPlace<'_> {
         InPlace(self.row_mut(row))
+    }
+    fn write_from(&mut self, row: usize) -> Option<(&mut [f32], usize)> {
+        Some(self.data_from(row))
     }
 }
 
@@ -112,6 +125,28 @@ impl<T: Table, M: RowMap> Op for ForEachRow<T, M> {
     }
 }
 
+/// A [`Short`] over a table: short rows many at once, others one by one.
+pub(crate) struct ForEachRowOrGroup<T, M> {
+    pub(crate) table: T,
+    pub(crate) map: M,
+}
+
+impl<T: Table, M: Short> Op for ForEachRowOrGroup<T, M> {
+    type Out = ();
+    #[inline(always)]
+    fn run<L: Lane>(mut self, l: L) {
+        if !short::are_short(self.table.as_rows()) {
+            return ForEachRow { table: self.table, map: self.map }.run(l);
+        }
+        short::for_each_group(
+            l,
+            &mut self.table,
+            #[inline(always)]
+            |row, _, columns| self.map.columns(l, row, columns),
+        );
+    }
+}
+
 /// What a loss does to a row.
 pub(crate) trait RowLoss {
     /// The row's part in the denominators; reads `x` only where the row is used.
@@ -129,6 +164,21 @@ pub(crate) trait RowLoss {
 
     /// The loss of a used row. Where the span can be written, it receives the gradient times `scale`.
     fn row<L: Lane, S: Span>(&self, l: L, row: usize, span: S, scale: f32) -> f32;
+
+    /// The share of every row, if it does not depend on the row.
+    fn uniform_share(&self, _classes: usize) -> Option<Share> {
+        None
+    }
+
+    /// Whether it has [`columns`](Self::columns).
+    fn takes_columns(&self) -> bool {
+        false
+    }
+
+    /// The losses of the `N` short rows that start with `row`. The columns receive the gradient times `scale`.
+    fn columns<L: Lane>(&self, l: L, _row: usize, _columns: &mut [L::V], _scale: L::V) -> L::V {
+        l.splat(f32::NAN)
+    }
 }
 
 /// A row's part in the denominators of a mean.
@@ -152,12 +202,28 @@ impl Share {
         Self { active, rows: 1, weight: weight.into(), elements, nonzero: active.into() }
     }
 
+    /// A row whose elements are terms of their own.
+    pub(crate) fn of_elements(elements: usize) -> Self {
+        Self { active: true, rows: 1, weight: elements as f64, elements, nonzero: elements }
+    }
+
     /// The same row with a row weight.
     fn weighted(self, row_weight: f32) -> Self {
         if row_weight == 0.0 {
             return Self { active: false, weight: 0.0, nonzero: 0, ..self };
         }
         Self { weight: self.weight * f64::from(row_weight), ..self }
+    }
+
+    /// That of many rows like this.
+    fn times(self, rows: usize) -> Self {
+        Self {
+            active: self.active && rows > 0,
+            rows: self.rows.wrapping_mul(rows),
+            weight: self.weight * rows as f64,
+            elements: self.elements.wrapping_mul(rows),
+            nonzero: self.nonzero.wrapping_mul(rows),
+        }
     }
 
     pub(crate) fn and(self, other: Self) -> Self {
@@ -191,13 +257,50 @@ pub(crate) fn share_of<K: RowLoss>(kernel: &K, row_weights: Option<&[f32]>, row:
     kernel.share(row, x).weighted(weight_at(row_weights, row))
 }
 
+/// The shares of all rows together.
+pub(crate) fn shares_of<K: RowLoss>(kernel: &K, row_weights: Option<&[f32]>, x: Rows<'_>) -> Share {
+    match kernel.uniform_share(x.classes()) {
+        Some(share) if row_weights.is_none() => share.times(x.rows()),
+        _ => (0..x.rows()).map(|row| share_of(kernel, row_weights, row, x.row(row))).fold(Share::NONE, Share::and),
+    }
+}
+
 impl<T: Table, K: RowLoss> Op for Batch<'_, T, K> {
-    /// The sum of the losses, and of the shares.
-    type Out = (f64, Share);
+    /// The sum of the losses.
+    type Out = f64;
 
     #[inline(always)]
-    fn run<L: Lane>(mut self, l: L) -> (f64, Share) {
-        let (mut sum, mut shares) = (0.0, Share::NONE);
+    fn run<L: Lane>(self, l: L) -> f64 {
+        if self.kernel.takes_columns() && short::are_short(self.table.as_rows()) {
+            self.short_rows(l)
+        } else {
+            self.rows(l)
+        }
+    }
+}
+
+/// The sum of the losses of many rows, in four parts so that an addition need not wait for the one before.
+#[derive(Default)]
+struct Sum([f64; 4]);
+
+impl Sum {
+    #[inline(always)]
+    fn add(&mut self, row: usize, loss: f32) {
+        if let Some(part) = self.0.get_mut(row % 4) {
+            *part += f64::from(loss);
+        }
+    }
+
+    fn total(self) -> f64 {
+        let [a, b, c, d] = self.0;
+        (a + b) + (c + d)
+    }
+}
+
+impl<T: Table, K: RowLoss> Batch<'_, T, K> {
+    #[inline(always)]
+    fn rows<L: Lane>(mut self, l: L) -> f64 {
+        let mut sum = Sum::default();
         for row in 0..self.table.as_rows().rows() {
             let share = share_of(self.kernel, self.row_weights, row, self.table.as_rows().row(row));
             let mut span = self.table.span(row);
@@ -214,9 +317,53 @@ impl<T: Table, K: RowLoss> Op for Batch<'_, T, K> {
             if let Some(to) = self.losses.as_mut().and_then(|losses| losses.get_mut(row)) {
                 *to = loss;
             }
-            sum += f64::from(loss);
-            shares = shares.and(share);
+            sum.add(row, loss);
         }
-        (sum, shares)
+        sum.total()
+    }
+
+    /// `N` at once, of which some may not be active.
+    #[inline(always)]
+    fn short_rows<L: Lane>(mut self, l: L) -> f64 {
+        let mut sum = Sum::default();
+        let (rows, classes) = (self.table.as_rows().rows(), self.table.as_rows().classes());
+        let is_uniform = self.row_weights.is_none() && self.kernel.uniform_share(classes).is_some();
+        let (kernel, row_weights, scale) = (self.kernel, self.row_weights, self.scale);
+        let mut losses = self.losses;
+        short::for_each_group(
+            l,
+            &mut self.table,
+            #[inline(always)]
+            |first, x: Rows<'_>, columns| {
+                let zero = l.splat(0.0);
+                // + 0.0: a loss of nothing is +0.
+                let loss = if is_uniform {
+                    l.add(kernel.columns(l, first, columns, l.splat(scale)), zero)
+                } else {
+                    let mut weights = [0.0; LANES];
+                    for (row, weight) in (first..rows).zip(&mut weights).take(L::N) {
+                        if share_of(kernel, row_weights, row, x.row(row)).active {
+                            *weight = weight_at(row_weights, row);
+                        }
+                    }
+                    let weights = l.load(&weights, 0);
+                    let loss = kernel.columns(l, first, columns, l.mul(weights, l.splat(scale)));
+                    let inactive = l.eq(weights, zero);
+                    for column in columns {
+                        *column = l.select(inactive, zero, *column);
+                    }
+                    l.select(inactive, zero, l.add(l.mul(weights, loss), zero))
+                };
+                let mut of_rows = [0.0; LANES];
+                l.store(loss, &mut of_rows, 0);
+                for (row, loss) in (first..rows).zip(of_rows).take(L::N) {
+                    sum.add(row, loss);
+                }
+                if let Some(losses) = losses.as_mut().and_then(|losses| losses.get_mut(first..)) {
+                    l.store_part(loss, losses);
+                }
+            },
+        );
+        sum.total()
     }
 }

@@ -38,13 +38,19 @@ impl<V: Copy> Clamp<V> {
         let [_, no_min, no_divisor, no_cut] = none;
         let numbers = match policy {
             LogClamp::None => none,
-            LogClamp::MinProb(p) => [0.0, l.at(p, ln), p, no_cut],
-            LogClamp::Clip(p) => [0.0, l.at(p, ln), no_divisor, p],
+            LogClamp::MinProb(p) => [0.0, l.first(ln(l, l.splat(p))), p, no_cut],
+            LogClamp::Clip(p) => [0.0, l.first(ln(l, l.splat(p))), no_divisor, p],
             LogClamp::MinLog(log) => [0.0, log, 1e-12, no_cut],
             LogClamp::AddEps(epsilon) => [epsilon, no_min, no_divisor, no_cut],
         };
-        let [epsilon, min_log, min_divisor, cut] = numbers.map(|x| l.splat(x));
-        Self { epsilon, adds: matches!(policy, LogClamp::AddEps(_)), min_log, min_divisor, cut }
+        let [epsilon, min_log, min_divisor, cut] = numbers;
+        Self {
+            epsilon: l.splat(epsilon),
+            adds: matches!(policy, LogClamp::AddEps(_)),
+            min_log: l.splat(min_log),
+            min_divisor: l.splat(min_divisor),
+            cut: l.splat(cut),
+        }
     }
 
     /// log p. What is added to a probability never takes its logarithm above 0.
@@ -109,8 +115,8 @@ impl RowLoss for Indexed<'_> {
         let (log, slope) = match self.clamp {
             Some(policy) => {
                 let clamp = Clamp::new(l, policy);
-                let slope = |l: L, p| clamp.slope(l, l.splat(weight_of_gradient), p);
-                (l.at(x, |l, p| clamp.log(l, p)), l.at(x, slope))
+                let p = l.splat(x);
+                (l.first(clamp.log(l, p)), l.first(clamp.slope(l, l.splat(weight_of_gradient), p)))
             }
             None => (x, weight_of_gradient),
         };
@@ -145,10 +151,17 @@ impl RowLoss for Labelled<'_> {
     fn row<L: Lane, S: Span>(&self, l: L, row: usize, mut span: S, scale: f32) -> f32 {
         let (clamp, scale) = (Clamp::new(l, self.clamp), l.splat(-scale));
         let streams = [Stream::Slice(self.targets.row(row), 0.0), Stream::or(self.class_weights, 1.0)];
-        let [sum] = walk(l, &mut span, 0.0, streams, |p, [t, w]| {
-            let q = l.weigh(w, t);
-            (clamp.slope(l, l.mul(q, scale), p), [l.weigh(q, clamp.log(l, p))])
-        });
+        let [sum] = walk(
+            l,
+            &mut span,
+            0.0,
+            streams,
+            #[inline(always)]
+            |p, [t, w]| {
+                let q = l.weigh(w, t);
+                (clamp.slope(l, l.mul(q, scale), p), [l.weigh(q, clamp.log(l, p))])
+            },
+        );
         -sum
     }
 }
@@ -175,17 +188,24 @@ impl RowLoss for Binary<'_> {
         let (clamp, scale) = (Clamp::new(l, self.clamp), l.splat(scale));
         let (zero, one, nan) = (l.splat(0.0), l.splat(1.0), l.splat(f32::NAN));
         let streams = [Stream::Slice(self.targets.row(row), 0.0), Stream::or(self.class_weights, 1.0)];
-        let [loss] = walk(l, &mut span, 0.0, streams, |p, [t, w]| {
-            // NaN outside [0, 1], where a term of weight 0 would hide it.
-            let p = l.select(l.gt(p, one), nan, l.select(l.gt(zero, p), nan, p));
-            let is_nan = l.add(l.mul(p, zero), zero);
-            let (on, off) = (t, l.sub(one, t));
-            let logs = l.add(l.weigh(on, clamp.log(l, p)), l.weigh(off, clamp.log_complement(l, p)));
-            let at_p = clamp.slope(l, l.mul(l.weigh(w, on), scale), p);
-            let at_complement = clamp.slope(l, l.mul(l.weigh(w, off), scale), l.sub(one, p));
-            let loss = l.weigh(w, l.sub(is_nan, logs));
-            (l.add(l.sub(at_complement, at_p), l.weigh(w, is_nan)), [loss])
-        });
+        let [loss] = walk(
+            l,
+            &mut span,
+            0.0,
+            streams,
+            #[inline(always)]
+            |p, [t, w]| {
+                // NaN outside [0, 1], where a term of weight 0 would hide it.
+                let p = l.select(l.gt(p, one), nan, l.select(l.gt(zero, p), nan, p));
+                let is_nan = l.add(l.mul(p, zero), zero);
+                let (on, off) = (t, l.sub(one, t));
+                let logs = l.add(l.weigh(on, clamp.log(l, p)), l.weigh(off, clamp.log_complement(l, p)));
+                let at_p = clamp.slope(l, l.mul(l.weigh(w, on), scale), p);
+                let at_complement = clamp.slope(l, l.mul(l.weigh(w, off), scale), l.sub(one, p));
+                let loss = l.weigh(w, l.sub(is_nan, logs));
+                (l.add(l.sub(at_complement, at_p), l.weigh(w, is_nan)), [loss])
+            },
+        );
         loss
     }
 }

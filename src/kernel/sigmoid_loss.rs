@@ -39,6 +39,11 @@ impl RowLoss for Logits<'_> {
         elements_share(self.targets.row(row), self.class_weights, self.ignore_value)
     }
 
+    fn uniform_share(&self, classes: usize) -> Option<Share> {
+        let uniform = self.class_weights.is_none() && self.ignore_value.is_nan();
+        uniform.then(|| Share::of_elements(classes))
+    }
+
     #[inline(always)]
     fn row<L: Lane, S: Span>(&self, l: L, row: usize, mut span: S, scale: f32) -> f32 {
         let (zero, one) = (l.splat(0.0), l.splat(1.0));
@@ -46,19 +51,26 @@ impl RowLoss for Logits<'_> {
         let (ignored, scale) = (l.splat(self.ignore_value), l.splat(scale));
         let targets = Stream::Slice(self.targets.row(row), 0.0);
         let weights = Stream::or(self.class_weights, 1.0);
-        let [loss] = walk(l, &mut span, 0.0, [targets, weights, self.pos_weights], |x, [t, w, pos_weight]| {
-            let w = l.select(l.eq(t, ignored), zero, w);
-            let (a, b) = (l.mul(pos_weight, l.mul_add(t, on, off)), l.mul_add(l.sub(one, t), on, off));
-            let e = exp_neg_abs(l, x);
-            let log = log1p(l, e);
-            // The larger of x and 0 is x where x is NaN: max and min give their second operand then.
-            let positive = l.add(l.max(zero, x), log);
-            let negative = l.sub(log, l.min(zero, x));
-            let loss = l.add(l.weigh(a, negative), l.weigh(b, positive));
-            let (at_x, at_minus_x) = (sigmoid(l, x, e), sigmoid(l, neg(l, x), e));
-            let gradient = l.sub(l.mul(b, at_x), l.mul(a, at_minus_x));
-            (l.mul(l.weigh(w, gradient), scale), [l.weigh(w, loss)])
-        });
+        let [loss] = walk(
+            l,
+            &mut span,
+            0.0,
+            [targets, weights, self.pos_weights],
+            #[inline(always)]
+            |x, [t, w, pos_weight]| {
+                let w = l.select(l.eq(t, ignored), zero, w);
+                let (a, b) = (l.mul(pos_weight, l.mul_add(t, on, off)), l.mul_add(l.sub(one, t), on, off));
+                let e = exp_neg_abs(l, x);
+                let log = log1p(l, e);
+                // The larger of x and 0 is x where x is NaN: max and min give their second operand then.
+                let positive = l.add(l.max(zero, x), log);
+                let negative = l.sub(log, l.min(zero, x));
+                let loss = l.add(l.weigh(a, negative), l.weigh(b, positive));
+                let (at_x, at_minus_x) = (sigmoid(l, x, e), sigmoid(l, neg(l, x), e));
+                let gradient = l.sub(l.mul(b, at_x), l.mul(a, at_minus_x));
+                (l.mul(l.weigh(w, gradient), scale), [l.weigh(w, loss)])
+            },
+        );
         loss
     }
 }
@@ -67,8 +79,7 @@ impl RowLoss for Logits<'_> {
 #[inline(always)]
 pub(super) fn elements_share(targets: &[f32], class_weights: Option<&[f32]>, ignore_value: f32) -> Share {
     if class_weights.is_none() && ignore_value.is_nan() {
-        let elements = targets.len();
-        return Share { active: true, rows: 1, weight: elements as f64, elements, nonzero: elements };
+        return Share::of_elements(targets.len());
     }
     let mut row = Share::NONE;
     for (class, &target) in targets.iter().enumerate() {

@@ -18,66 +18,205 @@
 //!
 //! A row of -inf alone has c = 0 and so r = -1, which no other row has; a NaN, or +inf - +inf, makes r NaN.
 
+use super::short::{self, Short};
 use super::{RowMap, weight_at};
-use crate::lane::{InPlace, Lane, ReadOnly, Span, Stream, max, walk};
-use crate::math::{OVER_TWO_64, TWO_64, exp, exp_nonpos_times_2_64, log1p};
+use crate::lane::{InPlace, LANES, Lane, ReadOnly, Span, Stream, max, walk, walk_without};
+use crate::math::{OVER_TWO_64, TWO_64, exp, exp_nonpos, exp_nonpos_times_2_64, log1p};
 use crate::{EmptyRow, Rows};
 
-/// The maximum of a row, as what to subtract from its elements: 0 for a row of -inf, so that no inf - inf arises.
+/// What one look at a row finds: m, and for a long row r.
+#[derive(Clone, Copy)]
+pub(super) struct FirstLook {
+    /// The maximum, as what to subtract from the elements: 0 for a row of -inf, so that no inf - inf arises.
+    pub(super) shift: f32,
+    r: Option<f32>,
+}
+
+/// Rows longer than this do not stay in the caches between passes: no exponentials are kept for the second, and the
+/// statistics are found block by block. Firmware has no such rows, and no code for them.
+const LONG: usize = if cfg!(all(target_os = "none", not(target_pointer_width = "64"))) { usize::MAX } else { 1 << 18 };
+
+/// Blocks of a long row.
+const BLOCKS: usize = 32;
+
+impl FirstLook {
+    #[inline(always)]
+    pub(super) fn at<L: Lane>(l: L, x: &[f32]) -> Self {
+        if x.len() > LONG { Self::at_long(l, x) } else { Self { shift: shift_of(l, x), r: None } }
+    }
+
+    /// (1); `2^64 exp(x_i - shift)` is left where the span can be written and the row is not long.
+    #[inline(always)]
+    pub(super) fn rest<L: Lane, S: Span>(self, l: L, span: &mut S) -> f32 {
+        match self.r {
+            Some(r) => r,
+            None => {
+                let (ones, sum) = sum_of_exps(l, span, self.shift);
+                rest_of(ones, sum)
+            }
+        }
+    }
+
+    /// Both with one read of memory: each block has a maximum of its own, and its sum is scaled at the end.
+    #[inline(always)]
+    fn at_long<L: Lane>(l: L, x: &[f32]) -> Self {
+        // Whole blocks of sums.
+        let block = x.len().div_ceil(BLOCKS).next_multiple_of(128);
+        let mut of_blocks = [(f32::NEG_INFINITY, 0.0, 0.0); BLOCKS];
+        let mut largest = f32::NEG_INFINITY;
+        for ((m, ones, sum), x) in of_blocks.iter_mut().zip(x.chunks(block)) {
+            *m = max(l, x);
+            (*ones, *sum) = sum_of_exps(l, &mut ReadOnly(x), if *m == f32::NEG_INFINITY { 0.0 } else { *m });
+            largest = if *m > largest { *m } else { largest };
+        }
+        let shift = if largest == f32::NEG_INFINITY { 0.0 } else { largest };
+        let (mut ones, mut sum) = (0.0, 0.0);
+        for (m, ones_of_block, sum_of_block) in of_blocks {
+            if m == largest {
+                ones += ones_of_block;
+                sum += f64::from(sum_of_block);
+            } else {
+                let scale = l.first(exp_nonpos(l, l.splat(m - shift)));
+                sum += f64::from(scale) * (f64::from(ones_of_block) * f64::from(TWO_64) + f64::from(sum_of_block));
+            }
+        }
+        Self { shift, r: Some(rest_of(ones, sum as f32)) }
+    }
+}
+
+/// Gives `f` every `2^64 exp(x_i - shift)` of a row whose statistics were found in this span, and writes what it gives.
+#[inline(always)]
+pub(super) fn map_exps<L: Lane, S: Span, const I: usize>(
+    l: L,
+    span: &mut S,
+    shift: f32,
+    further: [Stream<'_>; I],
+    f: impl Fn(L::V, [L::V; I]) -> L::V,
+) {
+    if span.read().len() > LONG {
+        let shift = l.splat(shift);
+        walk(
+            l,
+            span,
+            0.0,
+            further,
+            #[inline(always)]
+            |x, further| (f(exp_nonpos_times_2_64(l, l.sub(x, shift)), further), []),
+        );
+    } else if let Some(exps) = span.write() {
+        walk(
+            l,
+            &mut InPlace(exps),
+            0.0,
+            further,
+            #[inline(always)]
+            |e, further| (f(e, further), []),
+        );
+    }
+}
+
 #[inline(always)]
 pub(super) fn shift_of<L: Lane>(l: L, x: &[f32]) -> f32 {
     let m = max(l, x);
     if m == f32::NEG_INFINITY { 0.0 } else { m }
 }
 
-/// `2^64 exp(x - shift)`, and the two terms of (1): the same unless it is 2^64, and whether it is.
+/// c of (1), and the sum of the other exponentials times 2^64.
 #[inline(always)]
-pub(super) fn terms<L: Lane>(l: L, x: L::V, shift: L::V) -> (L::V, [L::V; 2]) {
-    let (zero, one) = (l.splat(0.0), l.splat(1.0));
-    let e = exp_nonpos_times_2_64(l, l.sub(x, shift));
-    let is_one = l.eq(e, l.splat(TWO_64));
-    (e, [l.select(is_one, zero, e), l.select(is_one, one, zero)])
+fn sum_of_exps<L: Lane, S: Span>(l: L, span: &mut S, shift: f32) -> (f32, f32) {
+    let shift = l.splat(shift);
+    let (ones, [sum]) = walk_without(
+        l,
+        span,
+        TWO_64,
+        f32::NEG_INFINITY,
+        [],
+        #[inline(always)]
+        |x, []| {
+            let e = exp_nonpos_times_2_64(l, l.sub(x, shift));
+            (e, [e])
+        },
+    );
+    (ones, sum)
 }
 
-/// (1) from the sums of those terms.
+/// (1) from c and the sum of the other exponentials times 2^64.
 #[inline(always)]
-pub(super) fn rest_of([sum, ones]: [f32; 2]) -> f32 {
+pub(super) fn rest_of(ones: f32, sum: f32) -> f32 {
     (ones - 1.0) + sum * OVER_TWO_64
 }
 
 /// 1 / (1 + r) for r >= 0, with the rounding error of 1 + r taken out to first order.
 #[inline(always)]
-pub(super) fn inverse_of(r: f32) -> f32 {
-    let sum = 1.0 + r;
-    let lost = if r < 1.0 { r - (sum - 1.0) } else { 1.0 - (sum - r) };
-    let inverse = 1.0 / sum;
-    inverse - inverse * (lost * inverse)
+pub(super) fn inverse_of<L: Lane>(l: L, r: L::V) -> L::V {
+    let one = l.splat(1.0);
+    let sum = l.add(one, r);
+    let (larger, smaller) = (l.max(one, r), l.min(r, one));
+    let lost = l.sub(smaller, l.sub(sum, larger));
+    let inverse = l.div(one, sum);
+    l.sub(inverse, l.mul(inverse, l.mul(lost, inverse)))
 }
 
-/// Turns `2^64 e` into `factor * e`: the one rounding of small results is the last.
-#[inline(always)]
-pub(super) fn rescale<L: Lane>(l: L, exps: &mut [f32], factor: f32) {
-    let merged = factor * OVER_TWO_64;
-    if merged.abs() >= f32::MIN_POSITIVE {
-        let merged = l.splat(merged);
-        walk(l, &mut InPlace(exps), 0.0, [], |e, []| (l.mul(e, merged), []));
-    } else {
-        let (factor, unscale) = (l.splat(factor), l.splat(OVER_TWO_64));
-        walk(l, &mut InPlace(exps), 0.0, [], |e, []| (l.mul(l.mul(e, factor), unscale), []));
+/// What turns `2^64 e` into `factor * e`, of which the one rounding of small results is the last.
+#[derive(Clone, Copy)]
+pub(super) struct Rescale<L: Lane> {
+    merged: L::V,
+    factor: L::V,
+    /// Whether `merged`, the factor by 2^64, has lost digits somewhere.
+    is_small: bool,
+}
+
+impl<L: Lane> Rescale<L> {
+    #[inline(always)]
+    pub(super) fn new(l: L, factor: L::V) -> Self {
+        let merged = l.mul(factor, l.splat(OVER_TWO_64));
+        let size = l.bits_and(merged, l.splat_bits(0x7fff_ffff));
+        Self { merged, factor, is_small: l.any(l.gt(l.splat(f32::MIN_POSITIVE), size)) }
+    }
+
+    #[inline(always)]
+    pub(super) fn row<S: Span>(self, l: L, span: &mut S, shift: f32) {
+        if self.is_small {
+            map_exps(
+                l,
+                span,
+                shift,
+                [],
+                #[inline(always)]
+                |e, []| l.mul(l.mul(e, self.factor), l.splat(OVER_TWO_64)),
+            );
+        } else {
+            map_exps(
+                l,
+                span,
+                shift,
+                [],
+                #[inline(always)]
+                |e, []| l.mul(e, self.merged),
+            );
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn columns(self, l: L, columns: &mut [L::V]) {
+        for e in columns {
+            *e = if self.is_small {
+                l.mul(l.mul(*e, self.factor), l.splat(OVER_TWO_64))
+            } else {
+                l.mul(*e, self.merged)
+            };
+        }
     }
 }
 
-/// (1) of a row; `2^64 exp(x_i - shift)` is left where the span can be written.
+/// `value` of each row, but what the policy says where r is -1, as in rows of -inf alone.
 #[inline(always)]
-fn rest<L: Lane, S: Span>(l: L, span: &mut S, shift: f32) -> f32 {
-    let shift = l.splat(shift);
-    rest_of(walk(l, span, f32::NEG_INFINITY, [], |x, []| terms(l, x, shift)))
-}
-
-/// Whether (1) is that of a row of -inf alone.
-#[inline(always)]
-fn is_empty_row(r: f32) -> bool {
-    r == -1.0
+fn unless_empty<L: Lane>(l: L, policy: EmptyRow, r: L::V, value: L::V) -> L::V {
+    let of_empty = match policy {
+        EmptyRow::Zero => 0.0,
+        EmptyRow::Nan => f32::NAN,
+    };
+    l.select(l.eq(r, l.splat(-1.0)), l.splat(of_empty), value)
 }
 
 /// `y = (3)`, times a factor a row.
@@ -86,20 +225,41 @@ pub(crate) struct Softmax<'a> {
     pub(crate) factors: Option<&'a [f32]>,
 }
 
+impl Softmax<'_> {
+    #[inline(always)]
+    fn rescale<L: Lane>(&self, l: L, r: L::V, factors: L::V) -> Rescale<L> {
+        Rescale::new(l, unless_empty(l, self.empty_row, r, l.mul(factors, inverse_of(l, r))))
+    }
+}
+
 impl RowMap for Softmax<'_> {
     #[inline(always)]
     fn row<L: Lane, S: Span>(&self, l: L, row: usize, mut span: S) {
-        let shift = shift_of(l, span.read());
-        let r = rest(l, &mut span, shift);
+        let look = FirstLook::at(l, span.read());
+        let r = look.rest(l, &mut span);
         let factor = weight_at(self.factors, row);
-        let scale = match self.empty_row {
-            EmptyRow::Zero if is_empty_row(r) => 0.0,
-            EmptyRow::Nan if is_empty_row(r) => f32::NAN,
-            _ => factor * inverse_of(r),
-        };
-        if let Some(exps) = span.write() {
-            rescale(l, exps, scale);
+        self.rescale(l, l.splat(r), l.splat(factor)).row(l, &mut span, look.shift);
+    }
+}
+
+impl Short for Softmax<'_> {
+    #[inline(always)]
+    fn columns<L: Lane>(&self, l: L, row: usize, columns: &mut [L::V]) {
+        let mut factors = [1.0; LANES];
+        for (to, &factor) in factors.iter_mut().zip(self.factors.and_then(|all| all.get(row..)).unwrap_or_default()) {
+            *to = factor;
         }
+        let shift = short::shift_of(l, columns);
+        let r = short::rest(
+            l,
+            columns,
+            #[inline(always)]
+            |x| {
+                *x = exp_nonpos_times_2_64(l, l.sub(*x, shift));
+                *x
+            },
+        );
+        self.rescale(l, r, l.load(&factors, 0)).columns(l, columns);
     }
 }
 
@@ -111,27 +271,48 @@ pub(crate) struct LogSoftmax {
 impl RowMap for LogSoftmax {
     #[inline(always)]
     fn row<L: Lane, S: Span>(&self, l: L, _: usize, mut span: S) {
-        let shift = shift_of(l, span.read());
-        let r = rest(l, &mut ReadOnly(span.read()), shift);
-        let log = match self.empty_row {
-            EmptyRow::Zero if is_empty_row(r) => 0.0,
-            EmptyRow::Nan if is_empty_row(r) => f32::NAN,
-            _ => l.at(r, log1p),
-        };
-        let (shift, log) = (l.splat(shift), l.splat(log));
-        walk(l, &mut span, 0.0, [], |x, []| (l.sub(l.sub(x, shift), log), []));
+        let look = FirstLook::at(l, span.read());
+        let r = l.splat(look.rest(l, &mut ReadOnly(span.read())));
+        let log = unless_empty(l, self.empty_row, r, log1p(l, r));
+        let shift = l.splat(look.shift);
+        walk(
+            l,
+            &mut span,
+            0.0,
+            [],
+            #[inline(always)]
+            |x, []| (l.sub(l.sub(x, shift), log), []),
+        );
+    }
+}
+
+impl Short for LogSoftmax {
+    #[inline(always)]
+    fn columns<L: Lane>(&self, l: L, _: usize, columns: &mut [L::V]) {
+        let shift = short::shift_of(l, columns);
+        let r = short::rest(
+            l,
+            columns,
+            #[inline(always)]
+            |x| exp_nonpos_times_2_64(l, l.sub(*x, shift)),
+        );
+        let log = unless_empty(l, self.empty_row, r, log1p(l, r));
+        for x in columns {
+            *x = l.sub(l.sub(*x, shift), log);
+        }
     }
 }
 
 /// (2) of a row.
 #[inline(always)]
 pub(crate) fn log_sum_exp<L: Lane>(l: L, x: &[f32]) -> f32 {
-    let shift = shift_of(l, x);
+    let look = FirstLook::at(l, x);
+    let (shift, r) = (look.shift, look.rest(l, &mut ReadOnly(x)));
     if shift == f32::INFINITY {
         return if x.iter().any(|x| x.is_nan()) { f32::NAN } else { shift };
     }
-    let r = rest(l, &mut ReadOnly(x), shift);
-    if is_empty_row(r) { f32::NEG_INFINITY } else { shift + l.at(r, log1p) }
+    // (1) of a row of -inf alone.
+    if r == -1.0 { f32::NEG_INFINITY } else { shift + l.first(log1p(l, l.splat(r))) }
 }
 
 /// (5), where the span reads `dy`.
@@ -143,9 +324,23 @@ impl RowMap for SoftmaxBackward<'_> {
     #[inline(always)]
     fn row<L: Lane, S: Span>(&self, l: L, row: usize, mut span: S) {
         let y = Stream::Slice(self.y.row(row), 0.0);
-        let [dot] = walk(l, &mut ReadOnly(span.read()), 0.0, [y], |dy, [y]| (dy, [l.mul(dy, y)]));
+        let [dot] = walk(
+            l,
+            &mut ReadOnly(span.read()),
+            0.0,
+            [y],
+            #[inline(always)]
+            |dy, [y]| (dy, [l.mul(dy, y)]),
+        );
         let dot = l.splat(dot);
-        walk(l, &mut span, 0.0, [y], |dy, [y]| (l.mul(y, l.sub(dy, dot)), []));
+        walk(
+            l,
+            &mut span,
+            0.0,
+            [y],
+            #[inline(always)]
+            |dy, [y]| (l.mul(y, l.sub(dy, dot)), []),
+        );
     }
 }
 
@@ -157,9 +352,23 @@ pub(crate) struct LogSoftmaxBackward<'a> {
 impl RowMap for LogSoftmaxBackward<'_> {
     #[inline(always)]
     fn row<L: Lane, S: Span>(&self, l: L, row: usize, mut span: S) {
-        let [sum] = walk(l, &mut ReadOnly(span.read()), 0.0, [], |dy, []| (dy, [dy]));
+        let [sum] = walk(
+            l,
+            &mut ReadOnly(span.read()),
+            0.0,
+            [],
+            #[inline(always)]
+            |dy, []| (dy, [dy]),
+        );
         let sum = l.splat(sum);
         let y = Stream::Slice(self.y.row(row), 0.0);
-        walk(l, &mut span, 0.0, [y], |dy, [y]| (l.sub(dy, l.mul(exp(l, y), sum)), []));
+        walk(
+            l,
+            &mut span,
+            0.0,
+            [y],
+            #[inline(always)]
+            |dy, [y]| (l.sub(dy, l.mul(exp(l, y), sum)), []),
+        );
     }
 }

@@ -11,11 +11,12 @@
 //! common offset of the logits is gone before anything is rounded away. (3) is (2) without the cancellation of p - 1 at
 //! a class that is nearly certain; any other p is at most about 1/2, where (2) loses nothing.
 
-use super::softmax::{inverse_of, rescale, rest_of, shift_of, terms};
+use super::short;
+use super::softmax::{FirstLook, Rescale, inverse_of, rest_of, shift_of};
 use super::{RowLoss, Share, weight_at};
-use crate::lane::{InPlace, Lane, Span, Stream, walk};
+use crate::lane::{InPlace, LANES, Lane, Span, Stream, walk, walk_without};
 use crate::loss::{EmptyRow, PositivesScale};
-use crate::math::{OVER_TWO_64, TWO_64, log1p};
+use crate::math::{OVER_TWO_64, TWO_64, exp_nonpos_times_2_64, log1p};
 use crate::targets::Class;
 use crate::{ClassIndices, HotClasses, Rows};
 
@@ -30,12 +31,11 @@ struct Row {
 
 impl Row {
     #[inline(always)]
-    fn new<L: Lane>(l: L, sums: [f32; 2]) -> Self {
-        let r = rest_of(sums);
+    fn new<L: Lane>(l: L, r: f32) -> Self {
         // A row of -inf alone has r = -1. Where it is to be taken as 0, it is not active.
         let r = if r < 0.0 { f32::NAN } else { r };
-        let inverse = inverse_of(r);
-        Self { inverse, rest: r * inverse, log1p: l.at(r, log1p) }
+        let inverse = l.first(inverse_of(l, l.splat(r)));
+        Self { inverse, rest: r * inverse, log1p: l.first(log1p(l, l.splat(r))) }
     }
 
     /// (3) of one class, times `scale`.
@@ -60,23 +60,24 @@ fn hot<L: Lane, S: Span>(
     normalize: impl Fn(f32, f32) -> f32,
     labels: impl Iterator<Item = (usize, f32)> + Clone,
 ) -> f32 {
-    let shift = shift_of(l, span.read());
+    let look = FirstLook::at(l, span.read());
     let (mut distance, mut total, mut count) = (0.0, 0.0, 0.0);
     // Before the pass: in place, it overwrites the logits.
     for (class, q) in labels.clone() {
         let s = span.read().get(class).copied().unwrap_or(f32::NAN);
         total += q;
         count += 1.0;
-        distance += distance_of(q, shift, s);
+        distance += distance_of(q, look.shift, s);
     }
-    let splat = l.splat(shift);
-    let row = Row::new(l, walk(l, &mut span, f32::NEG_INFINITY, [], |x, []| terms(l, x, splat)));
+    let row = Row::new(l, look.rest(l, &mut span));
     let factor = normalize(count, total);
+    // An exponential of 1 becomes `ones` exactly, by which it is known again after the pass.
+    let scale = scale * factor;
+    let ones = (total * row.inverse) * scale;
+    if span.write().is_some() {
+        Rescale::new(l, l.splat(ones)).row(l, &mut span, look.shift);
+    }
     if let Some(exps) = span.write() {
-        // An exponential of 1 becomes `ones` exactly, by which it is known again after the pass.
-        let scale = scale * factor;
-        let ones = (total * row.inverse) * scale;
-        rescale(l, exps, ones);
         for (class, q) in labels.clone() {
             if let Some(gradient) = exps.get_mut(class).filter(|gradient| **gradient != ones) {
                 *gradient -= q * scale;
@@ -115,18 +116,25 @@ fn dense<L: Lane, S: Span>(
     let shift = shift_of(l, span.read());
     let (zero, one, splat) = (l.splat(0.0), l.splat(1.0), l.splat(shift));
     let (on, off) = (l.splat(labels.on), l.splat(labels.off));
-    let label = |t, w| l.weigh(w, l.mul_add(on, t, off));
     let (hot_class, hot_label) = labels.hot.unwrap_or((usize::MAX, 0.0));
     let hot_logit = span.read().get(hot_class).copied();
 
     let streams = [labels.labels, labels.weights];
-    let [sum, ones, mut total, mut distance, nonzero] = walk(l, &mut span, f32::NEG_INFINITY, streams, |x, [t, w]| {
-        let (e, [sum, ones]) = terms(l, x, splat);
-        let q = label(t, w);
-        let nonzero = l.select(l.eq(t, zero), zero, one);
-        (e, [sum, ones, q, l.weigh(q, l.sub(splat, x)), nonzero])
-    });
-    let row = Row::new(l, [sum, ones]);
+    let (ones, [sum, mut total, mut distance, nonzero]) = walk_without(
+        l,
+        &mut span,
+        TWO_64,
+        f32::NEG_INFINITY,
+        streams,
+        #[inline(always)]
+        |x, [t, w]| {
+            let e = exp_nonpos_times_2_64(l, l.sub(x, splat));
+            let q = l.weigh(w, l.mul_add(on, t, off));
+            let nonzero = l.select(l.eq(t, zero), zero, one);
+            (e, [e, q, l.weigh(q, l.sub(splat, x)), nonzero])
+        },
+    );
+    let row = Row::new(l, rest_of(ones, sum));
     let (mut hot_total, mut hot_gradient) = (hot_label, 0.0);
     if let Some(s) = hot_logit {
         total += hot_label;
@@ -153,13 +161,24 @@ fn dense<L: Lane, S: Span>(
         let (inverse, rest) = (l.splat(row.inverse), l.splat(row.rest));
         let (total, per_exp, scale) = (l.splat(gradient_total), l.splat(per_exp), l.splat(scale));
         let (two_64, over_two_64) = (l.splat(TWO_64), l.splat(OVER_TWO_64));
-        walk(l, &mut InPlace(&mut *exps), 0.0, streams, |e, [t, w]| {
-            let q = if labels.binarize { l.select(l.eq(t, zero), zero, one) } else { label(t, w) };
-            let scaled = l.mul(q, scale);
-            let certain = l.sub(l.mul(l.mul(l.sub(total, q), scale), inverse), l.mul(scaled, rest));
-            let uncertain = l.sub(l.mul(l.mul(e, per_exp), over_two_64), scaled);
-            (l.select(l.eq(e, two_64), certain, uncertain), [])
-        });
+        walk(
+            l,
+            &mut InPlace(&mut *exps),
+            0.0,
+            streams,
+            #[inline(always)]
+            |e, [t, w]| {
+                let q = if labels.binarize {
+                    l.select(l.eq(t, zero), zero, one)
+                } else {
+                    l.weigh(w, l.mul_add(on, t, off))
+                };
+                let scaled = l.mul(q, scale);
+                let certain = l.sub(l.mul(l.mul(l.sub(total, q), scale), inverse), l.mul(scaled, rest));
+                let uncertain = l.sub(l.mul(l.mul(e, per_exp), over_two_64), scaled);
+                (l.select(l.eq(e, two_64), certain, uncertain), [])
+            },
+        );
         if let Some(gradient) = exps.get_mut(hot_class) {
             *gradient = hot_gradient;
         }
@@ -211,6 +230,66 @@ impl RowLoss for Indexed<'_> {
             binarize: false,
         };
         dense(l, span, &labels, scale, |_, _| 1.0)
+    }
+
+    fn takes_columns(&self) -> bool {
+        self.label_smoothing == 0.0
+    }
+
+    fn uniform_share(&self, classes: usize) -> Option<Share> {
+        let uniform = self.ignore_index.is_none() && self.class_weights.is_none() && self.empty_row == EmptyRow::Nan;
+        uniform.then(|| Share::of_row(1.0, classes))
+    }
+
+    #[inline(always)]
+    fn columns<L: Lane>(&self, l: L, row: usize, columns: &mut [L::V], scale: L::V) -> L::V {
+        let (mut classes, mut weights) = ([0.0; LANES], [1.0; LANES]);
+        self.targets.numbers(row, &mut classes);
+        if self.class_weights.is_some() {
+            for (i, weight) in weights.iter_mut().enumerate().take(L::N) {
+                if let Class::Index(index) = self.targets.class(row + i, self.ignore_index) {
+                    *weight = weight_at(self.class_weights, index);
+                }
+            }
+        }
+        let (class, q) = (l.load(&classes, 0), l.load(&weights, 0));
+        let (zero, one, nan) = (l.splat(0.0), l.splat(1.0), l.splat(f32::NAN));
+
+        let shift = short::shift_of(l, columns);
+        let (mut logit, mut column) = (zero, zero);
+        for &x in &*columns {
+            logit = l.select(l.eq(column, class), x, logit);
+            column = l.add(column, one);
+        }
+        let r = short::rest(
+            l,
+            columns,
+            #[inline(always)]
+            |x| {
+                *x = exp_nonpos_times_2_64(l, l.sub(*x, shift));
+                *x
+            },
+        );
+        // A row of -inf alone has r = -1. Where it is to be taken as 0, it is not active.
+        let r = l.select(l.gt(zero, r), nan, r);
+        let inverse = inverse_of(l, r);
+
+        let scaled = l.mul(q, scale);
+        let hot = exp_nonpos_times_2_64(l, l.sub(logit, shift));
+        let is_one = l.eq(hot, l.splat(TWO_64));
+        let certain = l.mul(scaled, l.mul(r, inverse));
+        let rescale = Rescale::new(l, l.mul(l.mul(q, inverse), scale));
+        let mut hot = [hot];
+        rescale.columns(l, &mut hot);
+        let [hot] = hot;
+        let hot = l.select(is_one, l.sub(zero, certain), l.sub(hot, scaled));
+        rescale.columns(l, columns);
+        column = zero;
+        for gradient in columns {
+            *gradient = l.select(l.eq(column, class), hot, *gradient);
+            column = l.add(column, one);
+        }
+        l.add(l.weigh(q, l.sub(shift, logit)), l.mul(q, log1p(l, r)))
     }
 }
 

@@ -1,18 +1,23 @@
 //! One pass over a row: the only loops over elements, with their tails, and the one order of every sum.
 //!
 //! ```text
-//! lane l of a block   part_l = x_l + x_(l+16) + x_(l+32) + x_(l+48)   4 chunks of 16 elements, in order
-//! lane l of the row   hi_l + lo_l = sum of its parts                  two-sum: the rounding errors are summed in lo_l
+//! lane l of a quad    q_l = (x_l + x_(l+16)) + (x_(l+32) + x_(l+48))    4 chunks of 16 elements
+//! lane l of a block   part_l = q_l + q'_l                               2 quads: 128 elements
+//! lane l of the row   hi_l + lo_l = sum of its parts                    two-sum: the rounding errors are summed in lo_l
 //! row                 lanes l and l + 8 are added, then l and l + 4, l and l + 2, l and l + 1, by two-sum again
 //! ```
 //!
 //! An element meets at most 3 additions that lose their rounding error, and the last, so the error does not grow with the
-//! length. The order depends on positions alone, never on `Lane::N`.
+//! length. What is missing at the end of a row is 0. The order depends on positions alone, never on `Lane::N`.
 
 use super::{Chunk, LANES, Lane};
 
-/// Chunks in a block.
-const BLOCK: usize = 4;
+/// Chunks in a quad.
+const QUAD: usize = 4;
+/// Quads in a block.
+const BLOCK: usize = 2;
+/// Elements in a quad.
+const QUAD_LEN: usize = QUAD * LANES;
 
 /// Where a pass reads its row and, if it has somewhere, writes one.
 pub(crate) trait Span {
@@ -86,20 +91,20 @@ impl<'a> Stream<'a> {
         }
     }
 
-    /// The last `rest` elements, padded.
+    /// The vector of a row of `len` at element `i`, with what stands past the end.
     #[inline(always)]
-    fn tail(&self, rest: usize) -> Chunk {
+    fn part<L: Lane>(&self, l: L, i: usize, len: usize) -> L::V {
         match *self {
-            Self::Splat(x, fill) => padded([x; LANES].get(..rest).unwrap_or_default(), fill),
-            Self::Slice(slice, fill) => padded(tail_of(slice), fill),
+            Self::Splat(x, fill) => l.load_part([x; LANES].get(..len - i).unwrap_or(&[x; LANES]), fill),
+            Self::Slice(slice, fill) => l.load_part(slice.get(i..).unwrap_or_default(), fill),
         }
     }
 
     #[inline(always)]
-    fn vector<L: Lane>(&self, l: L, chunk: usize, k: usize) -> L::V {
+    fn whole<L: Lane>(&self, l: L, quad: usize, c: usize, k: usize) -> L::V {
         match *self {
             Self::Splat(x, _) => l.splat(x),
-            Self::Slice(slice, fill) => match slice.as_chunks().0.get(chunk) {
+            Self::Slice(slice, fill) => match chunk(slice, quad, c) {
                 Some(whole) => l.load(whole, k),
                 None => l.splat(fill),
             },
@@ -107,19 +112,15 @@ impl<'a> Stream<'a> {
     }
 }
 
-/// The end of a row, behind its last whole chunk.
+/// Chunk `c` of a quad.
 #[inline(always)]
-fn tail_of(row: &[f32]) -> &[f32] {
-    row.as_chunks::<LANES>().1
+fn chunk(row: &[f32], quad: usize, c: usize) -> Option<&Chunk> {
+    row.as_chunks::<QUAD_LEN>().0.get(quad)?.as_chunks().0.get(c)
 }
 
 #[inline(always)]
-fn padded(tail: &[f32], fill: f32) -> Chunk {
-    let mut chunk = [fill; LANES];
-    for (to, from) in chunk.iter_mut().zip(tail) {
-        *to = *from;
-    }
-    chunk
+fn chunk_mut(row: &mut [f32], quad: usize, c: usize) -> Option<&mut Chunk> {
+    row.as_chunks_mut::<QUAD_LEN>().0.get_mut(quad)?.as_chunks_mut().0.get_mut(c)
 }
 
 /// Calls `f` with every vector of the row and of the further inputs, writes the vector it gives where the row has somewhere to
@@ -134,51 +135,84 @@ pub(crate) fn walk<L: Lane, S: Span, const I: usize, const J: usize>(
     further: [Stream<'_>; I],
     f: impl Fn(L::V, [L::V; I]) -> (L::V, [L::V; J]),
 ) -> [f32; J] {
+    let (_, sums) = pass(l, span, None, fill, further, f);
+    sums
+}
+
+/// [`walk`], where the first term is what `f` writes, is not negative, is at most `one`, and is not summed but counted if it is
+/// `one`: returns the count too. Where four elements or more are `one`, some of them may be summed.
+///
+/// A row has its largest exponential, 1, almost always once. The blocks that may have it are known by a lane whose part is at
+/// least `one`; there are at most three in a row whose sum without it is small enough to matter, and only they are looked
+/// through again.
+#[inline(always)]
+pub(crate) fn walk_without<L: Lane, S: Span, const I: usize, const J: usize>(
+    l: L,
+    span: &mut S,
+    one: f32,
+    fill: f32,
+    further: [Stream<'_>; I],
+    f: impl Fn(L::V, [L::V; I]) -> (L::V, [L::V; J]),
+) -> (f32, [f32; J]) {
+    pass(l, span, Some(one), fill, further, f)
+}
+
+/// Blocks that [`walk_without`] looks through again.
+const LOOKED_THROUGH: u8 = 3;
+
+#[inline(always)]
+fn pass<L: Lane, S: Span, const I: usize, const J: usize>(
+    l: L,
+    span: &mut S,
+    one: Option<f32>,
+    fill: f32,
+    further: [Stream<'_>; I],
+    f: impl Fn(L::V, [L::V; I]) -> (L::V, [L::V; J]),
+) -> (f32, [f32; J]) {
+    let zero = l.splat(0.0);
     let len = span.read().len();
+    let (vectors, quads) = (LANES / L::N, len / QUAD_LEN);
     let mut sums = Sums::<L, J>::new(l);
-    if L::N == 1 {
-        for i in 0..len {
-            let Some(&x) = span.read().get(i) else { break };
-            let (y, terms) = f(l.splat(x), further.map(|stream| l.splat(stream.at(i))));
-            if let Some(to) = span.write().and_then(|row| row.get_mut(i)) {
-                *to = l.first(y);
-            }
-            sums.add(l, i % LANES, terms);
-            if i % (LANES * BLOCK) == LANES * BLOCK - 1 {
-                sums.end_block(l);
-            }
-        }
-        return sums.total(l);
-    }
 
-    let vectors = LANES / L::N;
-    for chunk in 0..len / LANES {
+    for quad in 0..len.div_ceil(QUAD_LEN) {
+        let is_whole = quad < quads;
         for k in 0..vectors {
-            let Some(row) = span.read().as_chunks().0.get(chunk) else { break };
-            let (y, terms) = f(l.load(row, k), further.map(|stream| stream.vector(l, chunk, k)));
-            if let Some(row) = span.write().and_then(|row| row.as_chunks_mut().0.get_mut(chunk)) {
-                l.store(y, row, k);
+            let mut terms = [[zero; J]; QUAD];
+            let mut others = [zero; I];
+            if is_whole {
+                for (c, terms) in terms.iter_mut().enumerate() {
+                    let Some(x) = chunk(span.read(), quad, c) else { break };
+                    for (other, stream) in others.iter_mut().zip(&further) {
+                        *other = stream.whole(l, quad, c, k);
+                    }
+                    let (y, new) = f(l.load(x, k), others);
+                    if let Some(to) = span.write().and_then(|row| chunk_mut(row, quad, c)) {
+                        l.store(y, to, k);
+                    }
+                    *terms = new;
+                }
+            } else {
+                let first = quad * QUAD_LEN + k * L::N;
+                for (i, terms) in (first..len).step_by(LANES).zip(&mut terms) {
+                    for (other, stream) in others.iter_mut().zip(&further) {
+                        *other = stream.part(l, i, len);
+                    }
+                    let (y, new) = f(l.load_part(span.read().get(i..).unwrap_or_default(), fill), others);
+                    if let Some(to) = span.write().and_then(|row| row.get_mut(i..)) {
+                        l.store_part(y, to);
+                    }
+                    *terms = new;
+                }
             }
             sums.add(l, k, terms);
         }
-        if chunk % BLOCK == BLOCK - 1 {
+        if J > 0 && (quad % BLOCK == BLOCK - 1 || quad * QUAD_LEN + QUAD_LEN >= len) {
+            if let Some(one) = one
+                && sums.may_have(l, one)
+            {
+                sums.look_through(l, span, one, quad / BLOCK * BLOCK * QUAD_LEN, fill, further, &f);
+            }
             sums.end_block(l);
-        }
-    }
-
-    let rest = len % LANES;
-    if rest > 0 {
-        let mut row = padded(tail_of(span.read()), fill);
-        let further = further.map(|stream| stream.tail(rest));
-        for k in 0..rest.div_ceil(L::N) {
-            let (y, terms) = f(l.load(&row, k), further.map(|chunk| l.load(&chunk, k)));
-            l.store(y, &mut row, k);
-            sums.add(l, k, terms);
-        }
-        if let Some(to) = span.write() {
-            for (to, y) in to.as_chunks_mut::<LANES>().1.iter_mut().zip(row) {
-                *to = y;
-            }
         }
     }
     sums.total(l)
@@ -187,48 +221,108 @@ pub(crate) fn walk<L: Lane, S: Span, const I: usize, const J: usize>(
 /// The largest element; -inf where there is none. A NaN may be passed over: what depends on every element sees it.
 #[inline(always)]
 pub(crate) fn max<L: Lane>(l: L, row: &[f32]) -> f32 {
-    let mut lanes = l.splat_wide(f32::NEG_INFINITY);
-    if L::N == 1 {
-        let mut largest = l.splat(f32::NEG_INFINITY);
-        for &x in row {
-            largest = l.max(l.splat(x), largest);
+    /// Registers, so that the next does not wait for the one before.
+    const LARGEST: usize = 4;
+    let mut largest = [l.splat(f32::NEG_INFINITY); LARGEST];
+    let (quads, tail) = row.as_chunks::<QUAD_LEN>();
+    for quad in quads {
+        for (c, chunk) in quad.as_chunks().0.iter().enumerate() {
+            for k in 0..LANES / L::N {
+                if let Some(largest) = largest.get_mut((c * (LANES / L::N) + k) % LARGEST) {
+                    *largest = l.max(l.load(chunk, k), *largest);
+                }
+            }
         }
-        return l.first(largest) + 0.0;
     }
-    let (chunks, tail) = row.as_chunks();
-    for chunk in chunks {
-        for (k, lane) in lanes.as_mut().iter_mut().enumerate() {
-            *lane = l.max(l.load(chunk, k), *lane);
-        }
+    let [mut a, b, c, d] = largest;
+    for part in tail.chunks(L::N) {
+        a = l.max(l.load_part(part, f32::NEG_INFINITY), a);
     }
-    let tail = padded(tail, f32::NEG_INFINITY);
-    for (k, lane) in lanes.as_mut().iter_mut().enumerate() {
-        *lane = l.max(l.load(&tail, k), *lane);
-    }
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    l.store(l.max(l.max(a, b), l.max(c, d)), &mut lanes, 0);
     // -0 and +0 are equal, and which of them a maximum gives depends on the order: + 0.0 leaves only +0.
-    to_chunk(l, lanes).into_iter().fold(f32::NEG_INFINITY, |a, b| if a > b { a } else { b }) + 0.0
+    fold(lanes, |a, b| if a > b { a } else { b }) + 0.0
 }
 
 /// `J` sums over a row.
 struct Sums<L: Lane, const J: usize> {
+    /// Of the block so far.
     part: [L::Wide; J],
     hi: [L::Wide; J],
     lo: [L::Wide; J],
-    blocks: bool,
+    /// What [`walk_without`] has counted, and the blocks it has looked through.
+    ones: L::Wide,
+    looked_through: u8,
 }
 
 impl<L: Lane, const J: usize> Sums<L, J> {
     #[inline(always)]
     fn new(l: L) -> Self {
         let zero = [l.splat_wide(0.0); J];
-        Self { part: zero, hi: zero, lo: zero, blocks: false }
+        Self { part: zero, hi: zero, lo: zero, ones: l.splat_wide(0.0), looked_through: 0 }
     }
 
+    /// `part += ` the terms of a quad.
     #[inline(always)]
-    fn add(&mut self, l: L, k: usize, terms: [L::V; J]) {
-        for (part, term) in self.part.iter_mut().zip(terms) {
-            if let Some(lane) = part.as_mut().get_mut(k) {
-                *lane = l.add(*lane, term);
+    fn add(&mut self, l: L, k: usize, terms: [[L::V; J]; QUAD]) {
+        let [a, b, c, d] = terms;
+        let terms = a.into_iter().zip(b).zip(c.into_iter().zip(d));
+        for (part, ((a, b), (c, d))) in self.part.iter_mut().zip(terms) {
+            if let Some(part) = part.as_mut().get_mut(k) {
+                *part = l.add(*part, l.add(l.add(a, b), l.add(c, d)));
+            }
+        }
+    }
+
+    /// Whether the block may have a first term of `one` that should not be summed.
+    #[inline(always)]
+    fn may_have(&self, l: L, one: f32) -> bool {
+        let Some(part) = self.part.first() else { return false };
+        let mut largest = l.splat(0.0);
+        for &lane in part.as_ref() {
+            largest = l.max(lane, largest);
+        }
+        self.looked_through < LOOKED_THROUGH && l.any(l.gt(largest, l.splat(one.next_down())))
+    }
+
+    /// Counts the terms of `one` of the block at `start`, and sums its other first terms again.
+    #[inline(always)]
+    #[allow(clippy::too_many_arguments, reason = "what `pass` has")]
+    fn look_through<S: Span, F: Fn(L::V, [L::V; I]) -> (L::V, [L::V; J]), const I: usize>(
+        &mut self,
+        l: L,
+        span: &mut S,
+        one: f32,
+        start: usize,
+        fill: f32,
+        further: [Stream<'_>; I],
+        f: &F,
+    ) {
+        self.looked_through += 1;
+        let Some(part) = self.part.first_mut() else { return };
+        let (zero, one, len) = (l.splat(0.0), l.splat(one), span.read().len());
+        for (k, (part, ones)) in part.as_mut().iter_mut().zip(self.ones.as_mut()).enumerate() {
+            *part = zero;
+            for quad in 0..BLOCK {
+                let mut terms = [zero; QUAD];
+                let first = start + quad * QUAD_LEN + k * L::N;
+                for (i, term) in (first..len).step_by(LANES).zip(&mut terms) {
+                    let y = match span.write() {
+                        Some(row) => l.load_part(row.get(i..).unwrap_or_default(), 0.0),
+                        None => {
+                            let mut others = [zero; I];
+                            for (other, stream) in others.iter_mut().zip(&further) {
+                                *other = stream.part(l, i, len);
+                            }
+                            f(l.load_part(span.read().get(i..).unwrap_or_default(), fill), others).0
+                        }
+                    };
+                    let is_one = l.eq(y, one);
+                    *term = l.select(is_one, zero, y);
+                    *ones = l.add(*ones, l.select(is_one, l.splat(1.0), zero));
+                }
+                let [a, b, c, d] = terms;
+                *part = l.add(*part, l.add(l.add(a, b), l.add(c, d)));
             }
         }
     }
@@ -236,40 +330,47 @@ impl<L: Lane, const J: usize> Sums<L, J> {
     /// `hi + lo += part`
     #[inline(always)]
     fn end_block(&mut self, l: L) {
-        self.blocks = true;
         for ((part, hi), lo) in self.part.iter_mut().zip(&mut self.hi).zip(&mut self.lo) {
             for ((part, hi), lo) in part.as_mut().iter_mut().zip(hi.as_mut()).zip(lo.as_mut()) {
-                let (sum, error) = two_sum(*hi, *part, |a, b| l.add(a, b), |a, b| l.sub(a, b));
+                let (sum, error) = two_sum(l, *hi, *part);
                 *lo = l.add(*lo, error);
                 *hi = sum;
+                *part = l.splat(0.0);
             }
-            *part = l.splat_wide(0.0);
         }
     }
 
     #[inline(always)]
-    fn total(mut self, l: L) -> [f32; J] {
-        // A row of less than one block is its part: the two-sum with 0 would give the same bits.
-        if self.blocks {
-            self.end_block(l);
-        } else {
-            self.hi = self.part;
-        }
+    fn total(self, l: L) -> (f32, [f32; J]) {
         let mut totals = [0.0; J];
         for ((total, hi), lo) in totals.iter_mut().zip(self.hi).zip(self.lo) {
             *total = sum_of_lanes(to_chunk(l, hi), to_chunk(l, lo));
         }
-        totals
+        // Whole numbers, exact in any order.
+        (fold(to_chunk(l, self.ones), |a, b| a + b), totals)
     }
 }
 
 /// Knuth's two-sum: `a + b` rounded, and exactly what that rounding lost, whichever of them is larger.
 #[inline(always)]
-fn two_sum<V: Copy>(a: V, b: V, add: impl Fn(V, V) -> V, sub: impl Fn(V, V) -> V) -> (V, V) {
-    let sum = add(a, b);
-    let of_b = sub(sum, a);
-    let of_a = sub(sum, of_b);
-    (sum, add(sub(a, of_a), sub(b, of_b)))
+pub(crate) fn two_sum<L: Lane>(l: L, a: L::V, b: L::V) -> (L::V, L::V) {
+    let sum = l.add(a, b);
+    let of_b = l.sub(sum, a);
+    let of_a = l.sub(sum, of_b);
+    (sum, l.add(l.sub(a, of_a), l.sub(b, of_b)))
+}
+
+/// The lanes, folded by halves.
+#[inline(always)]
+fn fold(mut lanes: Chunk, f: impl Fn(f32, f32) -> f32) -> f32 {
+    for half in [8, 4, 2, 1] {
+        let Some((lanes, others)) = lanes.split_at_mut_checked(half) else { break };
+        for (lane, &other) in lanes.iter_mut().zip(&*others) {
+            *lane = f(*lane, other);
+        }
+    }
+    let [first, ..] = lanes;
+    first
 }
 
 /// The virtual lanes `hi + lo`, folded by halves.
@@ -282,7 +383,9 @@ fn sum_of_lanes(mut hi: Chunk, mut lo: Chunk) -> f32 {
             break;
         };
         for (((hi, lo), &other_hi), &other_lo) in hi.iter_mut().zip(lo).zip(&*other_hi).zip(&*other_lo) {
-            let (sum, error) = two_sum(*hi, other_hi, |a, b| a + b, |a, b| a - b);
+            let sum = *hi + other_hi;
+            let of_other = sum - *hi;
+            let error = (*hi - (sum - of_other)) + (other_hi - of_other);
             *hi = sum;
             *lo = (*lo + other_lo) + error;
         }

@@ -55,7 +55,7 @@ pub mod kind {
     pub use super::multi_label::MultiLabelSoftmax;
 }
 
-use crate::kernel::{Batch, RowLoss, Share, Table, share_of};
+use crate::kernel::{Batch, RowLoss, Table, share_of, shares_of};
 use crate::{Backend, Error, IntoTargets, Rows, RowsMut};
 
 /// A loss: its configuration, and the methods that compute it. Use it by the names of its kinds:
@@ -502,16 +502,15 @@ impl<'a, K: Kind + Copy> Loss<'a, K> {
             self.check_values(x, &kernel)?;
         }
 
+        let shares = shares_of(&kernel, self.row_weights, x);
+        let denominator = self.reduction.denominator(shares, rows);
         let mut scale = self.grad_scale;
         if T::WRITES && self.reduction != Reduction::Sum {
-            let share = |row| share_of(&kernel, self.row_weights, row, x.row(row));
-            let shares = (0..rows).map(share).fold(Share::NONE, Share::and);
-            let denominator = self.reduction.denominator(shares, rows);
             scale = if denominator == 0.0 { 0.0 } else { (f64::from(scale) / denominator) as f32 };
         }
         let batch = Batch { table, kernel: &kernel, row_weights: self.row_weights, losses, scale };
-        let (sum, shares) = self.backend.unwrap_or_else(Backend::active).run(batch);
-        Ok(Totals { sum, weight: self.reduction.denominator(shares, rows), rows: shares.rows })
+        let sum = self.backend.unwrap_or_else(Backend::active).run(batch);
+        Ok(Totals { sum, weight: denominator, rows: shares.rows })
     }
 
     fn check(&self, x: Rows<'_>, losses: Option<&[f32]>) -> Result<(), Error> {

@@ -1,0 +1,16 @@
+//! Stands for an instruction set that this target does not have: a token that nobody can get.
+
+use crate::lane::Op;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Token {}
+
+#[inline(always)]
+pub(super) const fn detect() -> Option<Token> {
+    None
+}
+
+#[inline(always)]
+pub(super) fn run<O: Op>(token: Token, _: O) -> O::Out {
+    match token {}
+}

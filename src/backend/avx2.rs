@@ -1,0 +1,179 @@
+//! Eight lanes: AVX2 with FMA.
+
+use super::x86::arch::*;
+use super::x86::{Level, level, on_registers};
+use crate::lane::{COLUMNS, Chunk, Lane, Op};
+
+/// Made by [`detect`] alone: the proof that the CPU has the instructions and the system keeps the registers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Token(());
+
+pub(super) fn detect() -> Option<Token> {
+    if level() >= Level::Avx2 { Some(Token(())) } else { None }
+}
+
+#[allow(unsafe_code, reason = "calls a function with more features than the build")]
+pub(super) fn run<O: Op>(token: Token, op: O) -> O::Out {
+    #[target_feature(enable = "avx2,fma")]
+    fn with_features<O: Op>(token: Token, op: O) -> O::Out {
+        op.run(token)
+    }
+    // SAFETY: the token is the proof of these features.
+    unsafe { with_features(token, op) }
+}
+
+/// All ones in the first `count` lanes, none in the others.
+#[inline(always)]
+fn first_lanes(count: usize) -> [i32; 8] {
+    core::array::from_fn(|lane| if lane < count { -1 } else { 0 })
+}
+
+#[allow(unsafe_code, reason = "intrinsics")]
+impl Lane for Token {
+    type V = __m256;
+    type M = __m256;
+    type Wide = [__m256; 2];
+    const N: usize = 8;
+    const FUSED: bool = !cfg!(feature = "cross-platform-bits");
+
+    on_registers! {
+        splat(x: f32) -> __m256 { _mm256_set1_ps(x) }
+        splat_wide(x: f32) -> [__m256; 2] { [_mm256_set1_ps(x); 2] }
+        first(a: __m256) -> f32 { _mm256_cvtss_f32(a) }
+
+        add(a: __m256, b: __m256) -> __m256 { _mm256_add_ps(a, b) }
+        sub(a: __m256, b: __m256) -> __m256 { _mm256_sub_ps(a, b) }
+        mul(a: __m256, b: __m256) -> __m256 { _mm256_mul_ps(a, b) }
+        div(a: __m256, b: __m256) -> __m256 { _mm256_div_ps(a, b) }
+        mul_add(a: __m256, b: __m256, c: __m256) -> __m256 {
+            if Self::FUSED { _mm256_fmadd_ps(a, b, c) } else { _mm256_add_ps(_mm256_mul_ps(a, b), c) }
+        }
+        max(a: __m256, b: __m256) -> __m256 { _mm256_max_ps(a, b) }
+        min(a: __m256, b: __m256) -> __m256 { _mm256_min_ps(a, b) }
+
+        gt(a: __m256, b: __m256) -> __m256 { _mm256_cmp_ps::<_CMP_GT_OQ>(a, b) }
+        eq(a: __m256, b: __m256) -> __m256 { _mm256_cmp_ps::<_CMP_EQ_OQ>(a, b) }
+        select(mask: __m256, yes: __m256, no: __m256) -> __m256 { _mm256_blendv_ps(no, yes, mask) }
+        any(mask: __m256) -> bool { _mm256_movemask_ps(mask) != 0 }
+
+        bits_and(a: __m256, b: __m256) -> __m256 { _mm256_and_ps(a, b) }
+        bits_or(a: __m256, b: __m256) -> __m256 { _mm256_or_ps(a, b) }
+        bits_xor(a: __m256, b: __m256) -> __m256 { _mm256_xor_ps(a, b) }
+        bits_add(a: __m256, b: __m256) -> __m256 {
+            _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b)))
+        }
+        bits_sub(a: __m256, b: __m256) -> __m256 {
+            _mm256_castsi256_ps(_mm256_sub_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b)))
+        }
+        bits_shl<const BITS: u32>(a: __m256) -> __m256 {
+            _mm256_castsi256_ps(_mm256_sll_epi32(_mm256_castps_si256(a), _mm_cvtsi32_si128(BITS as i32)))
+        }
+        bits_shr<const BITS: u32>(a: __m256) -> __m256 {
+            _mm256_castsi256_ps(_mm256_srl_epi32(_mm256_castps_si256(a), _mm_cvtsi32_si128(BITS as i32)))
+        }
+    }
+
+    /// A mask as it is: blends and `any` look at the sign bit alone.
+    #[inline(always)]
+    fn is_negative(self, a: __m256) -> __m256 {
+        a
+    }
+
+    /// The table in each half, which is as far as the instruction reaches; it looks at the lowest two bits of each index.
+    #[inline(always)]
+    fn pick(self, table: &[f32; 4], index: __m256) -> __m256 {
+        // SAFETY: reads the 4 floats of the table. Unaligned loads are allowed.
+        unsafe { _mm256_permutevar_ps(_mm256_broadcast_ps(&_mm_loadu_ps(table.as_ptr())), _mm256_castps_si256(index)) }
+    }
+
+    #[inline(always)]
+    fn load(self, chunk: &Chunk, k: usize) -> __m256 {
+        match chunk.as_chunks::<8>().0.get(k) {
+            // SAFETY: reads 8 floats, the array's. Unaligned loads are allowed.
+            Some(from) => unsafe { _mm256_loadu_ps(from.as_ptr()) },
+            None => self.splat(0.0),
+        }
+    }
+    #[inline(always)]
+    fn store(self, a: __m256, chunk: &mut Chunk, k: usize) {
+        if let Some(to) = chunk.as_chunks_mut::<8>().0.get_mut(k) {
+            // SAFETY: writes 8 floats, the array's. Unaligned stores are allowed.
+            unsafe { _mm256_storeu_ps(to.as_mut_ptr(), a) }
+        }
+    }
+    #[inline(always)]
+    fn load_part(self, from: &[f32], fill: f32) -> __m256 {
+        if let Some(from) = from.first_chunk::<8>() {
+            // SAFETY: reads 8 floats, the array's. Unaligned loads are allowed.
+            return unsafe { _mm256_loadu_ps(from.as_ptr()) };
+        }
+        let lanes = first_lanes(from.len());
+        // SAFETY: reads the 8 integers of `lanes`, and of `from` the lanes that are set: no more than it has.
+        unsafe {
+            let lanes = _mm256_loadu_si256(lanes.as_ptr().cast());
+            _mm256_blendv_ps(self.splat(fill), _mm256_maskload_ps(from.as_ptr(), lanes), _mm256_castsi256_ps(lanes))
+        }
+    }
+    #[inline(always)]
+    fn store_part(self, a: __m256, to: &mut [f32]) {
+        if let Some(to) = to.first_chunk_mut::<8>() {
+            // SAFETY: writes 8 floats, the array's. Unaligned stores are allowed.
+            return unsafe { _mm256_storeu_ps(to.as_mut_ptr(), a) };
+        }
+        let lanes = first_lanes(to.len());
+        // SAFETY: reads the 8 integers of `lanes`, and writes of `to` the lanes that are set: no more than it has.
+        unsafe { _mm256_maskstore_ps(to.as_mut_ptr(), _mm256_loadu_si256(lanes.as_ptr().cast()), a) }
+    }
+
+    /// Rows `i` and `i + 4` in the two halves of a register, then both halves transposed.
+    #[inline(always)]
+    fn columns(self, from: &[f32], stride: usize) -> [__m256; COLUMNS] {
+        if !has_columns(from.len(), stride) {
+            return [self.splat(0.0); COLUMNS];
+        }
+        // SAFETY: reads 4 floats at each of 0, stride, ..., 7 * stride, which `from` has. Unaligned loads are allowed.
+        let pair = |i: usize| unsafe {
+            let row = from.as_ptr().add(i * stride);
+            let low = _mm256_castps128_ps256(_mm_loadu_ps(row));
+            _mm256_insertf128_ps::<1>(low, _mm_loadu_ps(row.add(4 * stride)))
+        };
+        transpose(self, [pair(0), pair(1), pair(2), pair(3)])
+    }
+    #[inline(always)]
+    fn store_columns(self, columns: [__m256; COLUMNS], to: &mut [f32], stride: usize) {
+        if !has_columns(to.len(), stride) {
+            return;
+        }
+        for (i, pair) in transpose(self, columns).into_iter().enumerate() {
+            // SAFETY: writes 4 floats at i * stride and at (i + 4) * stride for i < 4, which `to` has.
+            unsafe {
+                let row = to.as_mut_ptr().add(i * stride);
+                _mm_storeu_ps(row, _mm256_castps256_ps128(pair));
+                _mm_storeu_ps(row.add(4 * stride), _mm256_extractf128_ps::<1>(pair));
+            }
+        }
+    }
+}
+
+/// Whether a slice has four columns of eight rows.
+#[inline(always)]
+fn has_columns(len: usize, stride: usize) -> bool {
+    stride.checked_mul(7).and_then(|last| last.checked_add(COLUMNS)).is_some_and(|needed| needed <= len)
+}
+
+/// Both halves as matrices of four rows of four.
+#[inline(always)]
+#[allow(unsafe_code, reason = "intrinsics")]
+fn transpose(_: Token, [a, b, c, d]: [__m256; 4]) -> [__m256; 4] {
+    // SAFETY: the token is the proof that the instructions exist. No memory is touched.
+    unsafe {
+        let (ab, ab_high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+        let (cd, cd_high) = (_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+        [
+            _mm256_shuffle_ps::<0x44>(ab, cd),
+            _mm256_shuffle_ps::<0xee>(ab, cd),
+            _mm256_shuffle_ps::<0x44>(ab_high, cd_high),
+            _mm256_shuffle_ps::<0xee>(ab_high, cd_high),
+        ]
+    }
+}

@@ -1,0 +1,169 @@
+//! Sixteen lanes: AVX-512.
+
+use super::x86::arch::*;
+use super::x86::{Level, level, on_registers};
+use crate::lane::{COLUMNS, Chunk, LANES, Lane, Op};
+
+/// Made by [`detect`] alone: the proof that the CPU has the instructions and the system keeps the registers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Token(());
+
+pub(super) fn detect() -> Option<Token> {
+    if level() >= Level::Avx512 { Some(Token(())) } else { None }
+}
+
+#[allow(unsafe_code, reason = "calls a function with more features than the build")]
+pub(super) fn run<O: Op>(token: Token, op: O) -> O::Out {
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+    fn with_features<O: Op>(token: Token, op: O) -> O::Out {
+        op.run(token)
+    }
+    // SAFETY: the token is the proof of these features.
+    unsafe { with_features(token, op) }
+}
+
+/// A mask of the first `count` lanes.
+#[inline(always)]
+fn first_lanes(count: usize) -> __mmask16 {
+    if count < LANES { (1 << count) - 1 } else { __mmask16::MAX }
+}
+
+#[allow(unsafe_code, reason = "intrinsics")]
+impl Lane for Token {
+    type V = __m512;
+    type M = __mmask16;
+    type Wide = [__m512; 1];
+    const N: usize = 16;
+    const FUSED: bool = !cfg!(feature = "cross-platform-bits");
+
+    on_registers! {
+        splat(x: f32) -> __m512 { _mm512_set1_ps(x) }
+        splat_wide(x: f32) -> [__m512; 1] { [_mm512_set1_ps(x)] }
+        first(a: __m512) -> f32 { _mm512_cvtss_f32(a) }
+
+        add(a: __m512, b: __m512) -> __m512 { _mm512_add_ps(a, b) }
+        sub(a: __m512, b: __m512) -> __m512 { _mm512_sub_ps(a, b) }
+        mul(a: __m512, b: __m512) -> __m512 { _mm512_mul_ps(a, b) }
+        div(a: __m512, b: __m512) -> __m512 { _mm512_div_ps(a, b) }
+        mul_add(a: __m512, b: __m512, c: __m512) -> __m512 {
+            if Self::FUSED { _mm512_fmadd_ps(a, b, c) } else { _mm512_add_ps(_mm512_mul_ps(a, b), c) }
+        }
+        max(a: __m512, b: __m512) -> __m512 { _mm512_max_ps(a, b) }
+        min(a: __m512, b: __m512) -> __m512 { _mm512_min_ps(a, b) }
+
+        gt(a: __m512, b: __m512) -> __mmask16 { _mm512_cmp_ps_mask::<_CMP_GT_OQ>(a, b) }
+        eq(a: __m512, b: __m512) -> __mmask16 { _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(a, b) }
+        is_negative(a: __m512) -> __mmask16 { _mm512_movepi32_mask(_mm512_castps_si512(a)) }
+        select(mask: __mmask16, yes: __m512, no: __m512) -> __m512 { _mm512_mask_blend_ps(mask, no, yes) }
+
+        scale(a: __m512, n: __m512) -> Option<__m512> { Some(_mm512_scalef_ps(a, n)) }
+
+        bits_and(a: __m512, b: __m512) -> __m512 { _mm512_and_ps(a, b) }
+        bits_or(a: __m512, b: __m512) -> __m512 { _mm512_or_ps(a, b) }
+        bits_xor(a: __m512, b: __m512) -> __m512 { _mm512_xor_ps(a, b) }
+        bits_add(a: __m512, b: __m512) -> __m512 {
+            _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b)))
+        }
+        bits_sub(a: __m512, b: __m512) -> __m512 {
+            _mm512_castsi512_ps(_mm512_sub_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b)))
+        }
+        bits_shl<const BITS: u32>(a: __m512) -> __m512 {
+            _mm512_castsi512_ps(_mm512_slli_epi32::<BITS>(_mm512_castps_si512(a)))
+        }
+        bits_shr<const BITS: u32>(a: __m512) -> __m512 {
+            _mm512_castsi512_ps(_mm512_srli_epi32::<BITS>(_mm512_castps_si512(a)))
+        }
+    }
+
+    #[inline(always)]
+    fn any(self, mask: __mmask16) -> bool {
+        mask != 0
+    }
+
+    /// The table in each quarter, which is as far as the instruction reaches; it looks at the lowest two bits of each index.
+    #[inline(always)]
+    fn pick(self, table: &[f32; 4], index: __m512) -> __m512 {
+        // SAFETY: reads the 4 floats of the table. Unaligned loads are allowed.
+        unsafe {
+            let table = _mm512_broadcast_f32x4(_mm_loadu_ps(table.as_ptr()));
+            _mm512_permutevar_ps(table, _mm512_castps_si512(index))
+        }
+    }
+
+    #[inline(always)]
+    fn load(self, chunk: &Chunk, _: usize) -> __m512 {
+        // SAFETY: reads 16 floats, the chunk's. Unaligned loads are allowed.
+        unsafe { _mm512_loadu_ps(chunk.as_ptr()) }
+    }
+    #[inline(always)]
+    fn store(self, a: __m512, chunk: &mut Chunk, _: usize) {
+        // SAFETY: writes 16 floats, the chunk's. Unaligned stores are allowed.
+        unsafe { _mm512_storeu_ps(chunk.as_mut_ptr(), a) }
+    }
+    #[inline(always)]
+    fn load_part(self, from: &[f32], fill: f32) -> __m512 {
+        // SAFETY: reads the lanes of the mask: no more than the slice has.
+        unsafe { _mm512_mask_loadu_ps(self.splat(fill), first_lanes(from.len()), from.as_ptr()) }
+    }
+    #[inline(always)]
+    fn store_part(self, a: __m512, to: &mut [f32]) {
+        // SAFETY: writes the lanes of the mask: no more than the slice has.
+        unsafe { _mm512_mask_storeu_ps(to.as_mut_ptr(), first_lanes(to.len()), a) }
+    }
+
+    /// Rows `i`, `i + 4`, `i + 8` and `i + 12` in the quarters of a register, then all quarters transposed.
+    #[inline(always)]
+    fn columns(self, from: &[f32], stride: usize) -> [__m512; COLUMNS] {
+        if !has_columns(from.len(), stride) {
+            return [self.splat(0.0); COLUMNS];
+        }
+        // SAFETY: reads 4 floats at each of 0, stride, ..., 15 * stride, which `from` has. Unaligned loads are allowed.
+        let four = |i: usize| unsafe {
+            let row = |quarter: usize| _mm_loadu_ps(from.as_ptr().add((i + 4 * quarter) * stride));
+            let halves = _mm512_castps128_ps512(row(0));
+            let halves = _mm512_insertf32x4::<1>(halves, row(1));
+            let halves = _mm512_insertf32x4::<2>(halves, row(2));
+            _mm512_insertf32x4::<3>(halves, row(3))
+        };
+        transpose(self, [four(0), four(1), four(2), four(3)])
+    }
+    #[inline(always)]
+    fn store_columns(self, columns: [__m512; COLUMNS], to: &mut [f32], stride: usize) {
+        if !has_columns(to.len(), stride) {
+            return;
+        }
+        for (i, four) in transpose(self, columns).into_iter().enumerate() {
+            // SAFETY: writes 4 floats at (i + 4 * quarter) * stride for i and quarter below 4, which `to` has.
+            unsafe {
+                let row = to.as_mut_ptr().add(i * stride);
+                _mm_storeu_ps(row, _mm512_castps512_ps128(four));
+                _mm_storeu_ps(row.add(4 * 1 * stride), _mm512_extractf32x4_ps::<1>(four));
+                _mm_storeu_ps(row.add(4 * 2 * stride), _mm512_extractf32x4_ps::<2>(four));
+                _mm_storeu_ps(row.add(4 * 3 * stride), _mm512_extractf32x4_ps::<3>(four));
+            }
+        }
+    }
+}
+
+/// Whether a slice has four columns of sixteen rows.
+#[inline(always)]
+fn has_columns(len: usize, stride: usize) -> bool {
+    stride.checked_mul(15).and_then(|last| last.checked_add(COLUMNS)).is_some_and(|needed| needed <= len)
+}
+
+/// All quarters as matrices of four rows of four.
+#[inline(always)]
+#[allow(unsafe_code, reason = "intrinsics")]
+fn transpose(_: Token, [a, b, c, d]: [__m512; 4]) -> [__m512; 4] {
+    // SAFETY: the token is the proof that the instructions exist. No memory is touched.
+    unsafe {
+        let (ab, ab_high) = (_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+        let (cd, cd_high) = (_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+        [
+            _mm512_shuffle_ps::<0x44>(ab, cd),
+            _mm512_shuffle_ps::<0xee>(ab, cd),
+            _mm512_shuffle_ps::<0x44>(ab_high, cd_high),
+            _mm512_shuffle_ps::<0xee>(ab_high, cd_high),
+        ]
+    }
+}

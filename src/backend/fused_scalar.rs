@@ -1,0 +1,17 @@
+//! One lane whose `mul_add` rounds once, on a build without that instruction: slow, and the bits of `avx2` and `avx512`
+//! wherever they are wanted.
+
+use super::scalar::Scalar;
+use crate::lane::Op;
+
+pub(super) type Token = Scalar<true>;
+
+/// Nothing where the scalar backend is fused already, or no backend may be.
+#[inline(always)]
+pub(super) const fn detect() -> Option<Token> {
+    if super::BUILD_IS_FUSED || cfg!(feature = "cross-platform-bits") { None } else { Some(Scalar(())) }
+}
+
+pub(super) fn run<O: Op>(token: Token, op: O) -> O::Out {
+    op.run(token)
+}
