@@ -15,9 +15,9 @@ use super::{Chunk, LANES, Lane};
 /// Chunks in a quad.
 const QUAD: usize = 4;
 /// Quads in a block.
-const BLOCK: usize = 2;
-/// Elements in a quad.
-const QUAD_LEN: usize = QUAD * LANES;
+const QUADS: usize = 2;
+/// Elements in a block.
+const BLOCK: usize = QUADS * QUAD * LANES;
 
 /// Where a pass reads its row and, if it has somewhere, writes one.
 pub(crate) trait Span {
@@ -101,10 +101,10 @@ impl<'a> Stream<'a> {
     }
 
     #[inline(always)]
-    fn whole<L: Lane>(&self, l: L, quad: usize, c: usize, k: usize) -> L::V {
+    fn whole<L: Lane>(&self, l: L, block: usize, c: usize, k: usize) -> L::V {
         match *self {
             Self::Splat(x, _) => l.splat(x),
-            Self::Slice(slice, fill) => match chunk(slice, quad, c) {
+            Self::Slice(slice, fill) => match chunk(slice, block, c) {
                 Some(whole) => l.load(whole, k),
                 None => l.splat(fill),
             },
@@ -112,15 +112,15 @@ impl<'a> Stream<'a> {
     }
 }
 
-/// Chunk `c` of a quad.
+/// Chunk `c` of a block.
 #[inline(always)]
-fn chunk(row: &[f32], quad: usize, c: usize) -> Option<&Chunk> {
-    row.as_chunks::<QUAD_LEN>().0.get(quad)?.as_chunks().0.get(c)
+fn chunk(row: &[f32], block: usize, c: usize) -> Option<&Chunk> {
+    row.as_chunks::<BLOCK>().0.get(block)?.as_chunks().0.get(c)
 }
 
 #[inline(always)]
-fn chunk_mut(row: &mut [f32], quad: usize, c: usize) -> Option<&mut Chunk> {
-    row.as_chunks_mut::<QUAD_LEN>().0.get_mut(quad)?.as_chunks_mut().0.get_mut(c)
+fn chunk_mut(row: &mut [f32], block: usize, c: usize) -> Option<&mut Chunk> {
+    row.as_chunks_mut::<BLOCK>().0.get_mut(block)?.as_chunks_mut().0.get_mut(c)
 }
 
 /// Calls `f` with every vector of the row and of the further inputs, writes the vector it gives where the row has somewhere to
@@ -143,8 +143,8 @@ pub(crate) fn walk<L: Lane, S: Span, const I: usize, const J: usize>(
 /// `one`: returns the count too. Where four elements or more are `one`, some of them may be summed.
 ///
 /// A row has its largest exponential, 1, almost always once. The blocks that may have it are known by a lane whose part is at
-/// least `one`; there are at most three in a row whose sum without it is small enough to matter, and only they are looked
-/// through again.
+/// least `one`. At most three are in a row whose sum without it is small enough to matter: these are left for the end, and
+/// looked through again.
 #[inline(always)]
 pub(crate) fn walk_without<L: Lane, S: Span, const I: usize, const J: usize>(
     l: L,
@@ -158,7 +158,7 @@ pub(crate) fn walk_without<L: Lane, S: Span, const I: usize, const J: usize>(
 }
 
 /// Blocks that [`walk_without`] looks through again.
-const LOOKED_THROUGH: u8 = 3;
+const LATER: usize = 3;
 
 #[inline(always)]
 fn pass<L: Lane, S: Span, const I: usize, const J: usize>(
@@ -170,30 +170,37 @@ fn pass<L: Lane, S: Span, const I: usize, const J: usize>(
     f: impl Fn(L::V, [L::V; I]) -> (L::V, [L::V; J]),
 ) -> (f32, [f32; J]) {
     let zero = l.splat(0.0);
-    let len = span.read().len();
-    let (vectors, quads) = (LANES / L::N, len / QUAD_LEN);
+    let (len, vectors) = (span.read().len(), LANES / L::N);
     let mut sums = Sums::<L, J>::new(l);
+    let mut others = [zero; I];
 
-    for quad in 0..len.div_ceil(QUAD_LEN) {
-        let is_whole = quad < quads;
+    for block in 0..len / BLOCK {
         for k in 0..vectors {
-            let mut terms = [[zero; J]; QUAD];
-            let mut others = [zero; I];
-            if is_whole {
-                for (c, terms) in terms.iter_mut().enumerate() {
-                    let Some(x) = chunk(span.read(), quad, c) else { break };
+            for quad in 0..QUADS {
+                let mut terms = [[zero; J]; QUAD];
+                for (c, terms) in (quad * QUAD..).zip(&mut terms) {
+                    let Some(x) = chunk(span.read(), block, c) else { break };
                     for (other, stream) in others.iter_mut().zip(&further) {
-                        *other = stream.whole(l, quad, c, k);
+                        *other = stream.whole(l, block, c, k);
                     }
                     let (y, new) = f(l.load(x, k), others);
-                    if let Some(to) = span.write().and_then(|row| chunk_mut(row, quad, c)) {
+                    if let Some(to) = span.write().and_then(|row| chunk_mut(row, block, c)) {
                         l.store(y, to, k);
                     }
                     *terms = new;
                 }
-            } else {
-                let first = quad * QUAD_LEN + k * L::N;
-                for (i, terms) in (first..len).step_by(LANES).zip(&mut terms) {
+                sums.add(l, k, terms);
+            }
+        }
+        sums.end_block(l, one, block * BLOCK);
+    }
+
+    let start = len / BLOCK * BLOCK;
+    if start < len {
+        for k in 0..vectors {
+            for quad in (start + k * L::N..len).step_by(BLOCK / QUADS) {
+                let mut terms = [[zero; J]; QUAD];
+                for (i, terms) in (quad..len).step_by(LANES).zip(&mut terms) {
                     for (other, stream) in others.iter_mut().zip(&further) {
                         *other = stream.part(l, i, len);
                     }
@@ -203,16 +210,34 @@ fn pass<L: Lane, S: Span, const I: usize, const J: usize>(
                     }
                     *terms = new;
                 }
+                sums.add(l, k, terms);
             }
-            sums.add(l, k, terms);
         }
-        if J > 0 && (quad % BLOCK == BLOCK - 1 || quad * QUAD_LEN + QUAD_LEN >= len) {
-            if let Some(one) = one
-                && sums.may_have(l, one)
-            {
-                sums.look_through(l, span, one, quad / BLOCK * BLOCK * QUAD_LEN, fill, further, &f);
+        sums.end_block(l, one, start);
+    }
+
+    if let (Some(one), true) = (one, sums.later_count > 0) {
+        let one = l.splat(one);
+        for start in sums.later.into_iter().take(sums.later_count) {
+            for k in 0..vectors {
+                for quad in (start + k * L::N..len.min(start + BLOCK)).step_by(BLOCK / QUADS) {
+                    let mut terms = [[zero; J]; QUAD];
+                    for (i, terms) in (quad..len).step_by(LANES).zip(&mut terms) {
+                        let y = match span.write() {
+                            Some(row) => l.load_part(row.get(i..).unwrap_or_default(), 0.0),
+                            None => {
+                                for (other, stream) in others.iter_mut().zip(&further) {
+                                    *other = stream.part(l, i, len);
+                                }
+                                f(l.load_part(span.read().get(i..).unwrap_or_default(), fill), others).0
+                            }
+                        };
+                        sums.count(l, k, y, one, terms);
+                    }
+                    sums.add(l, k, terms);
+                }
             }
-            sums.end_block(l);
+            sums.end_block(l, None, start);
         }
     }
     sums.total(l)
@@ -224,9 +249,9 @@ pub(crate) fn max<L: Lane>(l: L, row: &[f32]) -> f32 {
     /// Registers, so that the next does not wait for the one before.
     const LARGEST: usize = 4;
     let mut largest = [l.splat(f32::NEG_INFINITY); LARGEST];
-    let (quads, tail) = row.as_chunks::<QUAD_LEN>();
-    for quad in quads {
-        for (c, chunk) in quad.as_chunks().0.iter().enumerate() {
+    let (blocks, tail) = row.as_chunks::<BLOCK>();
+    for block in blocks {
+        for (c, chunk) in block.as_chunks().0.iter().enumerate() {
             for k in 0..LANES / L::N {
                 if let Some(largest) = largest.get_mut((c * (LANES / L::N) + k) % LARGEST) {
                     *largest = l.max(l.load(chunk, k), *largest);
@@ -250,16 +275,18 @@ struct Sums<L: Lane, const J: usize> {
     part: [L::Wide; J],
     hi: [L::Wide; J],
     lo: [L::Wide; J],
-    /// What [`walk_without`] has counted, and the blocks it has looked through.
+    /// First terms that were counted.
     ones: L::Wide,
-    looked_through: u8,
+    /// Where the blocks start whose first terms are left for the end.
+    later: [usize; LATER],
+    later_count: usize,
 }
 
 impl<L: Lane, const J: usize> Sums<L, J> {
     #[inline(always)]
     fn new(l: L) -> Self {
         let zero = [l.splat_wide(0.0); J];
-        Self { part: zero, hi: zero, lo: zero, ones: l.splat_wide(0.0), looked_through: 0 }
+        Self { part: zero, hi: zero, lo: zero, ones: l.splat_wide(0.0), later: [0; LATER], later_count: 0 }
     }
 
     /// `part += ` the terms of a quad.
@@ -274,62 +301,32 @@ impl<L: Lane, const J: usize> Sums<L, J> {
         }
     }
 
-    /// Whether the block may have a first term of `one` that should not be summed.
+    /// Gives the first term `y`, or counts it if it is `one`.
     #[inline(always)]
-    fn may_have(&self, l: L, one: f32) -> bool {
-        let Some(part) = self.part.first() else { return false };
-        let mut largest = l.splat(0.0);
-        for &lane in part.as_ref() {
-            largest = l.max(lane, largest);
+    fn count(&mut self, l: L, k: usize, y: L::V, one: L::V, terms: &mut [L::V; J]) {
+        let (is_one, zero) = (l.eq(y, one), l.splat(0.0));
+        if let (Some(ones), Some(term)) = (self.ones.as_mut().get_mut(k), terms.first_mut()) {
+            *ones = l.add(*ones, l.select(is_one, l.splat(1.0), zero));
+            *term = l.select(is_one, zero, y);
         }
-        self.looked_through < LOOKED_THROUGH && l.any(l.gt(largest, l.splat(one.next_down())))
     }
 
-    /// Counts the terms of `one` of the block at `start`, and sums its other first terms again.
+    /// `hi + lo += part`, but for the first terms if `one` may be among them.
     #[inline(always)]
-    #[allow(clippy::too_many_arguments, reason = "what `pass` has")]
-    fn look_through<S: Span, F: Fn(L::V, [L::V; I]) -> (L::V, [L::V; J]), const I: usize>(
-        &mut self,
-        l: L,
-        span: &mut S,
-        one: f32,
-        start: usize,
-        fill: f32,
-        further: [Stream<'_>; I],
-        f: &F,
-    ) {
-        self.looked_through += 1;
-        let Some(part) = self.part.first_mut() else { return };
-        let (zero, one, len) = (l.splat(0.0), l.splat(one), span.read().len());
-        for (k, (part, ones)) in part.as_mut().iter_mut().zip(self.ones.as_mut()).enumerate() {
-            *part = zero;
-            for quad in 0..BLOCK {
-                let mut terms = [zero; QUAD];
-                let first = start + quad * QUAD_LEN + k * L::N;
-                for (i, term) in (first..len).step_by(LANES).zip(&mut terms) {
-                    let y = match span.write() {
-                        Some(row) => l.load_part(row.get(i..).unwrap_or_default(), 0.0),
-                        None => {
-                            let mut others = [zero; I];
-                            for (other, stream) in others.iter_mut().zip(&further) {
-                                *other = stream.part(l, i, len);
-                            }
-                            f(l.load_part(span.read().get(i..).unwrap_or_default(), fill), others).0
-                        }
-                    };
-                    let is_one = l.eq(y, one);
-                    *term = l.select(is_one, zero, y);
-                    *ones = l.add(*ones, l.select(is_one, l.splat(1.0), zero));
-                }
-                let [a, b, c, d] = terms;
-                *part = l.add(*part, l.add(l.add(a, b), l.add(c, d)));
+    fn end_block(&mut self, l: L, one: Option<f32>, start: usize) {
+        if let (Some(one), Some(part)) = (one, self.part.first_mut()) {
+            let mut largest = l.splat(0.0);
+            for &lane in part.as_ref() {
+                largest = l.max(lane, largest);
+            }
+            if l.any(l.gt(largest, l.splat(one.next_down())))
+                && let Some(later) = self.later.get_mut(self.later_count)
+            {
+                *later = start;
+                self.later_count += 1;
+                *part = l.splat_wide(0.0);
             }
         }
-    }
-
-    /// `hi + lo += part`
-    #[inline(always)]
-    fn end_block(&mut self, l: L) {
         for ((part, hi), lo) in self.part.iter_mut().zip(&mut self.hi).zip(&mut self.lo) {
             for ((part, hi), lo) in part.as_mut().iter_mut().zip(hi.as_mut()).zip(lo.as_mut()) {
                 let (sum, error) = two_sum(l, *hi, *part);
