@@ -13,6 +13,23 @@ pub(crate) type Chunk = [f32; LANES];
 /// Columns that [`Lane::columns`] loads at once.
 pub(crate) const COLUMNS: usize = 4;
 
+/// Where the rows and columns are that [`Lane::columns`] loads: the first row at the start, the others a stride apart.
+#[derive(Clone, Copy)]
+pub(crate) struct Grid {
+    pub(crate) stride: usize,
+    pub(crate) rows: usize,
+    pub(crate) width: usize,
+}
+
+impl Grid {
+    /// Whether it has `rows` rows, and a slice of that length all of their elements.
+    #[inline(always)]
+    pub(crate) fn fills(self, rows: usize, len: usize) -> bool {
+        let needed = (rows - 1).checked_mul(self.stride).and_then(|last| last.checked_add(self.width));
+        self.rows >= rows && self.width <= COLUMNS && needed.is_some_and(|needed| needed <= len)
+    }
+}
+
 /// The token of an instruction set; having one is the right to use it.
 ///
 /// Every operation is the IEEE one in each lane, so two implementations that agree on [`mul_add`](Self::mul_add) give
@@ -94,33 +111,16 @@ pub(crate) trait Lane: Copy {
         }
     }
 
-    /// Four columns of `N` rows that lie a stride apart: `from` starts with the four elements of the first row, and must
-    /// have those of all.
+    /// The first columns, as many as the grid says and at most four, of at most `N` rows; 0 where there are no more.
     #[inline(always)]
-    fn columns(self, from: &[f32], stride: usize) -> [Self::V; COLUMNS] {
-        let mut columns = [[0.0; LANES]; COLUMNS];
-        for (i, row) in from.chunks(stride.max(COLUMNS)).take(Self::N).enumerate() {
-            for (column, &x) in columns.iter_mut().zip(row) {
-                if let Some(to) = column.get_mut(i) {
-                    *to = x;
-                }
-            }
-        }
-        columns.map(|column| self.load(&column, 0))
+    fn columns(self, from: &[f32], at: Grid) -> [Self::V; COLUMNS] {
+        gather(self, from, at)
     }
 
     /// Writes what [`columns`](Self::columns) loads.
     #[inline(always)]
-    fn store_columns(self, columns: [Self::V; COLUMNS], to: &mut [f32], stride: usize) {
-        let mut chunks = [[0.0; LANES]; COLUMNS];
-        for (chunk, column) in chunks.iter_mut().zip(columns) {
-            self.store(column, chunk, 0);
-        }
-        for (i, row) in to.chunks_mut(stride.max(COLUMNS)).take(Self::N).enumerate() {
-            for (to, column) in row.iter_mut().zip(&chunks) {
-                *to = column.get(i).copied().unwrap_or_default();
-            }
-        }
+    fn store_columns(self, columns: [Self::V; COLUMNS], to: &mut [f32], at: Grid) {
+        scatter(self, columns, to, at);
     }
 
     #[inline(always)]
@@ -133,6 +133,37 @@ pub(crate) trait Lane: Copy {
     fn weigh(self, weight: Self::V, x: Self::V) -> Self::V {
         let zero = self.splat(0.0);
         self.select(self.eq(weight, zero), zero, self.mul(weight, x))
+    }
+}
+
+/// [`Lane::columns`] on any lanes, element by element.
+#[inline(always)]
+pub(crate) fn gather<L: Lane>(l: L, from: &[f32], at: Grid) -> [L::V; COLUMNS] {
+    let mut columns = [[0.0; LANES]; COLUMNS];
+    for i in 0..at.rows.min(L::N) {
+        let row = from.get(i.wrapping_mul(at.stride)..).unwrap_or_default();
+        for (column, &x) in columns.iter_mut().zip(row).take(at.width) {
+            if let Some(to) = column.get_mut(i) {
+                *to = x;
+            }
+        }
+    }
+    let [a, b, c, d] = &columns;
+    [l.load(a, 0), l.load(b, 0), l.load(c, 0), l.load(d, 0)]
+}
+
+/// [`Lane::store_columns`] on any lanes, element by element.
+#[inline(always)]
+pub(crate) fn scatter<L: Lane>(l: L, columns: [L::V; COLUMNS], to: &mut [f32], at: Grid) {
+    let mut chunks = [[0.0; LANES]; COLUMNS];
+    for (chunk, column) in chunks.iter_mut().zip(columns) {
+        l.store(column, chunk, 0);
+    }
+    for i in 0..at.rows.min(L::N) {
+        let row = to.get_mut(i.wrapping_mul(at.stride)..).unwrap_or_default();
+        for (to, column) in row.iter_mut().zip(&chunks).take(at.width) {
+            *to = column.get(i).copied().unwrap_or_default();
+        }
     }
 }
 

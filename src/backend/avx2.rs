@@ -1,8 +1,8 @@
 //! Eight lanes: AVX2 with FMA.
 
 use super::x86::arch::*;
-use super::x86::{Level, level, on_registers};
-use crate::lane::{COLUMNS, Chunk, Lane, Op};
+use super::x86::{Level, level, load_first, on_registers, store_first};
+use crate::lane::{COLUMNS, Chunk, Grid, Lane, Op, gather, scatter};
 
 /// Made by [`detect`] alone: the proof that the CPU has the instructions and the system keeps the registers.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -125,40 +125,48 @@ impl Lane for Token {
         unsafe { _mm256_maskstore_ps(to.as_mut_ptr(), _mm256_loadu_si256(lanes.as_ptr().cast()), a) }
     }
 
-    /// Rows `i` and `i + 4` in the two halves of a register, then both halves transposed.
     #[inline(always)]
-    fn columns(self, from: &[f32], stride: usize) -> [__m256; COLUMNS] {
-        if !has_columns(from.len(), stride) {
-            return [self.splat(0.0); COLUMNS];
+    fn columns(self, from: &[f32], at: Grid) -> [__m256; COLUMNS] {
+        if !at.fills(8, from.len()) {
+            return gather(self, from, at);
         }
-        // SAFETY: reads 4 floats at each of 0, stride, ..., 7 * stride, which `from` has. Unaligned loads are allowed.
-        let pair = |i: usize| unsafe {
-            let row = from.as_ptr().add(i * stride);
-            let low = _mm256_castps128_ps256(_mm_loadu_ps(row));
-            _mm256_insertf128_ps::<1>(low, _mm_loadu_ps(row.add(4 * stride)))
-        };
-        transpose(self, [pair(0), pair(1), pair(2), pair(3)])
+        // SAFETY: the rows 0 to 7 are there, `width` floats at each multiple of the stride.
+        unsafe {
+            transpose(
+                self,
+                [load_rows(from, at, 0), load_rows(from, at, 1), load_rows(from, at, 2), load_rows(from, at, 3)],
+            )
+        }
     }
     #[inline(always)]
-    fn store_columns(self, columns: [__m256; COLUMNS], to: &mut [f32], stride: usize) {
-        if !has_columns(to.len(), stride) {
-            return;
+    fn store_columns(self, columns: [__m256; COLUMNS], to: &mut [f32], at: Grid) {
+        if !at.fills(8, to.len()) {
+            return scatter(self, columns, to, at);
         }
-        for (i, pair) in transpose(self, columns).into_iter().enumerate() {
-            // SAFETY: writes 4 floats at i * stride and at (i + 4) * stride for i < 4, which `to` has.
+        for (i, rows) in transpose(self, columns).into_iter().enumerate() {
+            // SAFETY: rows i and i + 4 are there for i < 4, `width` floats at each multiple of the stride.
             unsafe {
-                let row = to.as_mut_ptr().add(i * stride);
-                _mm_storeu_ps(row, _mm256_castps256_ps128(pair));
-                _mm_storeu_ps(row.add(4 * stride), _mm256_extractf128_ps::<1>(pair));
+                let row = to.as_mut_ptr().add(i * at.stride);
+                store_first(row, _mm256_castps256_ps128(rows), at.width);
+                store_first(row.add(4 * at.stride), _mm256_extractf128_ps::<1>(rows), at.width);
             }
         }
     }
 }
 
-/// Whether a slice has four columns of eight rows.
+/// Rows `i` and `i + 4` in the two halves.
+///
+/// # Safety
+/// Both must be there.
 #[inline(always)]
-fn has_columns(len: usize, stride: usize) -> bool {
-    stride.checked_mul(7).and_then(|last| last.checked_add(COLUMNS)).is_some_and(|needed| needed <= len)
+#[allow(unsafe_code, reason = "intrinsics")]
+unsafe fn load_rows(from: &[f32], at: Grid, i: usize) -> __m256 {
+    // SAFETY: the caller has these rows, and a token.
+    unsafe {
+        let row = from.as_ptr().add(i * at.stride);
+        let low = _mm256_castps128_ps256(load_first(row, at.width));
+        _mm256_insertf128_ps::<1>(low, load_first(row.add(4 * at.stride), at.width))
+    }
 }
 
 /// Both halves as matrices of four rows of four.

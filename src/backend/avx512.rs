@@ -1,8 +1,8 @@
 //! Sixteen lanes: AVX-512.
 
 use super::x86::arch::*;
-use super::x86::{Level, level, on_registers};
-use crate::lane::{COLUMNS, Chunk, LANES, Lane, Op};
+use super::x86::{Level, level, load_first, on_registers, store_first};
+use crate::lane::{COLUMNS, Chunk, Grid, LANES, Lane, Op, gather, scatter};
 
 /// Made by [`detect`] alone: the proof that the CPU has the instructions and the system keeps the registers.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -102,53 +102,67 @@ impl Lane for Token {
     }
     #[inline(always)]
     fn load_part(self, from: &[f32], fill: f32) -> __m512 {
+        if let Some(from) = from.first_chunk() {
+            return self.load(from, 0);
+        }
         // SAFETY: reads the lanes of the mask: no more than the slice has.
         unsafe { _mm512_mask_loadu_ps(self.splat(fill), first_lanes(from.len()), from.as_ptr()) }
     }
     #[inline(always)]
     fn store_part(self, a: __m512, to: &mut [f32]) {
+        if let Some(to) = to.first_chunk_mut() {
+            return self.store(a, to, 0);
+        }
         // SAFETY: writes the lanes of the mask: no more than the slice has.
         unsafe { _mm512_mask_storeu_ps(to.as_mut_ptr(), first_lanes(to.len()), a) }
     }
 
-    /// Rows `i`, `i + 4`, `i + 8` and `i + 12` in the quarters of a register, then all quarters transposed.
     #[inline(always)]
-    fn columns(self, from: &[f32], stride: usize) -> [__m512; COLUMNS] {
-        if !has_columns(from.len(), stride) {
-            return [self.splat(0.0); COLUMNS];
+    fn columns(self, from: &[f32], at: Grid) -> [__m512; COLUMNS] {
+        if !at.fills(16, from.len()) {
+            return gather(self, from, at);
         }
-        // SAFETY: reads 4 floats at each of 0, stride, ..., 15 * stride, which `from` has. Unaligned loads are allowed.
-        let four = |i: usize| unsafe {
-            let row = |quarter: usize| _mm_loadu_ps(from.as_ptr().add((i + 4 * quarter) * stride));
-            let halves = _mm512_castps128_ps512(row(0));
-            let halves = _mm512_insertf32x4::<1>(halves, row(1));
-            let halves = _mm512_insertf32x4::<2>(halves, row(2));
-            _mm512_insertf32x4::<3>(halves, row(3))
-        };
-        transpose(self, [four(0), four(1), four(2), four(3)])
+        // SAFETY: the rows 0 to 15 are there, `width` floats at each multiple of the stride.
+        unsafe {
+            transpose(
+                self,
+                [load_rows(from, at, 0), load_rows(from, at, 1), load_rows(from, at, 2), load_rows(from, at, 3)],
+            )
+        }
     }
     #[inline(always)]
-    fn store_columns(self, columns: [__m512; COLUMNS], to: &mut [f32], stride: usize) {
-        if !has_columns(to.len(), stride) {
-            return;
+    fn store_columns(self, columns: [__m512; COLUMNS], to: &mut [f32], at: Grid) {
+        if !at.fills(16, to.len()) {
+            return scatter(self, columns, to, at);
         }
-        for (i, four) in transpose(self, columns).into_iter().enumerate() {
-            // SAFETY: writes 4 floats at (i + 4 * quarter) * stride for i and quarter below 4, which `to` has.
+        for (i, rows) in transpose(self, columns).into_iter().enumerate() {
+            // SAFETY: rows i, i + 4, i + 8 and i + 12 are there for i < 4, `width` floats at each multiple of the stride.
             unsafe {
-                let row = to.as_mut_ptr().add(i * stride);
-                _mm_storeu_ps(row, _mm512_castps512_ps128(four));
-                _mm_storeu_ps(row.add(4 * 1 * stride), _mm512_extractf32x4_ps::<1>(four));
-                _mm_storeu_ps(row.add(4 * 2 * stride), _mm512_extractf32x4_ps::<2>(four));
-                _mm_storeu_ps(row.add(4 * 3 * stride), _mm512_extractf32x4_ps::<3>(four));
+                let row = to.as_mut_ptr().add(i * at.stride);
+                store_first(row, _mm512_castps512_ps128(rows), at.width);
+                store_first(row.add(4 * at.stride), _mm512_extractf32x4_ps::<1>(rows), at.width);
+                store_first(row.add(8 * at.stride), _mm512_extractf32x4_ps::<2>(rows), at.width);
+                store_first(row.add(12 * at.stride), _mm512_extractf32x4_ps::<3>(rows), at.width);
             }
         }
     }
 }
 
-/// Whether a slice has four columns of sixteen rows.
+/// Rows `i`, `i + 4`, `i + 8` and `i + 12` in the quarters.
+///
+/// # Safety
+/// All must be there.
 #[inline(always)]
-fn has_columns(len: usize, stride: usize) -> bool {
-    stride.checked_mul(15).and_then(|last| last.checked_add(COLUMNS)).is_some_and(|needed| needed <= len)
+#[allow(unsafe_code, reason = "intrinsics")]
+unsafe fn load_rows(from: &[f32], at: Grid, i: usize) -> __m512 {
+    // SAFETY: the caller has these rows, and a token.
+    unsafe {
+        let row = from.as_ptr().add(i * at.stride);
+        let rows = _mm512_castps128_ps512(load_first(row, at.width));
+        let rows = _mm512_insertf32x4::<1>(rows, load_first(row.add(4 * at.stride), at.width));
+        let rows = _mm512_insertf32x4::<2>(rows, load_first(row.add(8 * at.stride), at.width));
+        _mm512_insertf32x4::<3>(rows, load_first(row.add(12 * at.stride), at.width))
+    }
 }
 
 /// All quarters as matrices of four rows of four.

@@ -1,7 +1,7 @@
 //! One lane: `f32` itself. Microcontrollers, kernels without a float unit, and a forced choice anywhere.
 
 use super::BUILD_IS_FUSED;
-use crate::lane::{COLUMNS, Chunk, LANES, Lane, Op};
+use crate::lane::{COLUMNS, Chunk, Grid, LANES, Lane, Op};
 
 /// `SOFTWARE`: whether `mul_add` rounds once without the build having an instruction for it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -174,13 +174,17 @@ impl<const SOFTWARE: bool> Lane for Scalar<SOFTWARE> {
         }
     }
     #[inline(always)]
-    fn columns(self, from: &[f32], _: usize) -> [f32; COLUMNS] {
-        from.first_chunk().copied().unwrap_or_default()
+    fn columns(self, from: &[f32], at: Grid) -> [f32; COLUMNS] {
+        let mut columns = [0.0; COLUMNS];
+        for (to, &x) in columns.iter_mut().zip(from).take(at.width) {
+            *to = x;
+        }
+        columns
     }
     #[inline(always)]
-    fn store_columns(self, columns: [f32; COLUMNS], to: &mut [f32], _: usize) {
-        if let Some(to) = to.first_chunk_mut() {
-            *to = columns;
+    fn store_columns(self, columns: [f32; COLUMNS], to: &mut [f32], at: Grid) {
+        for (to, y) in to.iter_mut().zip(columns).take(at.width) {
+            *to = y;
         }
     }
 }

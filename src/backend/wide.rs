@@ -1,7 +1,7 @@
 //! Four lanes by the `wide` crate, which picks the instructions when it is built: SSE2, NEON or simd128.
 
 use super::BUILD_IS_FUSED;
-use crate::lane::{COLUMNS, Chunk, Lane, Op};
+use crate::lane::{Chunk, Lane, Op};
 use wide::{f32x4, i8x16, i32x4, u32x4};
 
 /// Of the build's own target features, so any machine that runs the program has it.
@@ -144,19 +144,5 @@ impl Lane for Token {
         let bytes = (bits(index) & u32x4::splat(3)) * u32x4::splat(0x0404_0404) + u32x4::splat(0x0302_0100);
         let table: i8x16 = wide::bytemuck::cast(f32x4::new(*table));
         wide::bytemuck::cast(table.shuffle_zeroing(wide::bytemuck::cast(bytes)))
-    }
-
-    #[inline(always)]
-    fn columns(self, from: &[f32], stride: usize) -> [f32x4; COLUMNS] {
-        let row = |i: usize| from.get(i.wrapping_mul(stride)..).and_then(|row| row.first_chunk()).copied();
-        f32x4::transpose([0, 1, 2, 3].map(|i| row(i).map(f32x4::new).unwrap_or_default()))
-    }
-    #[inline(always)]
-    fn store_columns(self, columns: [f32x4; COLUMNS], to: &mut [f32], stride: usize) {
-        for (i, row) in f32x4::transpose(columns).into_iter().enumerate() {
-            if let Some(to) = to.get_mut(i.wrapping_mul(stride)..).and_then(|row| row.first_chunk_mut()) {
-                *to = row.to_array();
-            }
-        }
     }
 }

@@ -74,6 +74,47 @@ macro_rules! on_registers {
 }
 pub(super) use on_registers;
 
+/// The first floats at a place, `width` of them and at most four.
+///
+/// # Safety
+/// They must be there to read.
+#[inline(always)]
+#[allow(unsafe_code, reason = "intrinsics")]
+pub(super) unsafe fn load_first(from: *const f32, width: usize) -> arch::__m128 {
+    use arch::*;
+    // SAFETY: reads as many floats as there are. The build has SSE2, unaligned loads are allowed.
+    unsafe {
+        match width {
+            1 => _mm_load_ss(from),
+            2 => _mm_castpd_ps(_mm_load_sd(from.cast())),
+            3 => _mm_movelh_ps(_mm_castpd_ps(_mm_load_sd(from.cast())), _mm_load_ss(from.add(2))),
+            _ => _mm_loadu_ps(from),
+        }
+    }
+}
+
+/// Writes what [`load_first`] loads.
+///
+/// # Safety
+/// They must be there to write.
+#[inline(always)]
+#[allow(unsafe_code, reason = "intrinsics")]
+pub(super) unsafe fn store_first(to: *mut f32, a: arch::__m128, width: usize) {
+    use arch::*;
+    // SAFETY: writes as many floats as there are. The build has SSE2, unaligned stores are allowed.
+    unsafe {
+        match width {
+            1 => _mm_store_ss(to, a),
+            2 => _mm_store_sd(to.cast(), _mm_castps_pd(a)),
+            3 => {
+                _mm_store_sd(to.cast(), _mm_castps_pd(a));
+                _mm_store_ss(to.add(2), _mm_movehl_ps(a, a));
+            }
+            _ => _mm_storeu_ps(to, a),
+        }
+    }
+}
+
 /// CPUID and XGETBV: a feature is there if the CPU has it and the system keeps its registers.
 #[allow(unsafe_code, unused_unsafe, reason = "CPUID was unsafe to ask before Rust 1.93")]
 fn ask() -> Level {

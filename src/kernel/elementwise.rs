@@ -11,7 +11,7 @@
 use super::RowMap;
 use crate::Rows;
 use crate::lane::{Lane, Span, Stream, walk};
-use crate::math::{exp, exp_nonpos, ln, log1p};
+use crate::math::{exp, exp_nonpos, ln, log1p, log1p_of_unit};
 
 /// A function of one number.
 pub(crate) trait Unary {
@@ -30,15 +30,21 @@ pub(super) fn exp_neg_abs<L: Lane>(l: L, x: L::V) -> L::V {
 }
 
 /// (1), where `e` is `exp(-|x|)`.
+#[inline(always)]
+pub(super) fn sigmoid<L: Lane>(l: L, x: L::V, e: L::V) -> L::V {
+    quotient(l, l.select(l.is_negative(x), e, l.splat(1.0)), e)
+}
+
+/// `a / (1 + e)`
 ///
 /// What 1 + e rounds away is known exactly. Taken out of the quotient (to first order, with 1 for 1 / (1 + e)), it is
 /// the difference between 2.4 ULP and 2.
 #[inline(always)]
-pub(super) fn sigmoid<L: Lane>(l: L, x: L::V, e: L::V) -> L::V {
+pub(super) fn quotient<L: Lane>(l: L, a: L::V, e: L::V) -> L::V {
     let one = l.splat(1.0);
     let denominator = l.add(one, e);
     let gained = l.sub(l.sub(denominator, one), e);
-    let quotient = l.div(l.select(l.is_negative(x), e, one), denominator);
+    let quotient = l.div(a, denominator);
     l.mul_add(quotient, gained, quotient)
 }
 
@@ -67,8 +73,8 @@ functions! {
         Ln = |l, x| ln(l, x),
         Log1p = |l, x| log1p(l, x),
         Sigmoid = |l, x| sigmoid(l, x, exp_neg_abs(l, x)),
-        LogSigmoid = |l, x| l.sub(l.min(x, l.splat(0.0)), log1p(l, exp_neg_abs(l, x))),
-        Softplus = |l, x| l.add(l.max(x, l.splat(0.0)), log1p(l, exp_neg_abs(l, x)));
+        LogSigmoid = |l, x| l.sub(l.min(x, l.splat(0.0)), log1p_of_unit(l, exp_neg_abs(l, x))),
+        Softplus = |l, x| l.add(l.max(x, l.splat(0.0)), log1p_of_unit(l, exp_neg_abs(l, x)));
     Slope::slope:
         // The derivatives at an input.
         SigmoidAt = |l, x| {

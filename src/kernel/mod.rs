@@ -291,6 +291,16 @@ impl Sum {
         }
     }
 
+    /// Rows of which the first is a multiple of four, as is their number.
+    #[inline(always)]
+    fn add_rows(&mut self, losses: &[f32]) {
+        for four in losses.as_chunks::<4>().0 {
+            for (part, &loss) in self.0.iter_mut().zip(four) {
+                *part += f64::from(loss);
+            }
+        }
+    }
+
     fn total(self) -> f64 {
         let [a, b, c, d] = self.0;
         (a + b) + (c + d)
@@ -348,6 +358,7 @@ impl<T: Table, K: RowLoss> Batch<'_, T, K> {
                     }
                     let weights = l.load(&weights, 0);
                     let loss = kernel.columns(l, first, columns, l.mul(weights, l.splat(scale)));
+                    // What is not active may be NaN.
                     let inactive = l.eq(weights, zero);
                     for column in columns {
                         *column = l.select(inactive, zero, *column);
@@ -356,8 +367,12 @@ impl<T: Table, K: RowLoss> Batch<'_, T, K> {
                 };
                 let mut of_rows = [0.0; LANES];
                 l.store(loss, &mut of_rows, 0);
-                for (row, loss) in (first..rows).zip(of_rows).take(L::N) {
-                    sum.add(row, loss);
+                if L::N > 1 && rows - first >= L::N {
+                    sum.add_rows(of_rows.get(..L::N).unwrap_or_default());
+                } else {
+                    for (row, loss) in (first..rows).zip(of_rows).take(L::N) {
+                        sum.add(row, loss);
+                    }
                 }
                 if let Some(losses) = losses.as_mut().and_then(|losses| losses.get_mut(first..)) {
                     l.store_part(loss, losses);

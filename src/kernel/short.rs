@@ -6,7 +6,7 @@
 
 use super::{RowMap, Table};
 use crate::Rows;
-use crate::lane::{COLUMNS, LANES, Lane, two_sum};
+use crate::lane::{COLUMNS, Grid, Lane, two_sum};
 use crate::math::{OVER_TWO_64, TWO_64};
 
 /// Elements of the longest row that is taken this way.
@@ -39,29 +39,22 @@ pub(super) fn for_each_group<L: Lane, T: Table>(l: L, table: &mut T, mut f: impl
     }
 }
 
-/// Four columns of `N` rows.
-type Four = [f32; LANES * COLUMNS];
-
 /// Rows from `row` on; where there are no more, anything.
 #[inline(always)]
 fn load<L: Lane>(l: L, rows: Rows<'_>, row: usize, columns: &mut [L::V]) {
     let (data, stride) = rows.data_from(row);
-    let count = (rows.rows() - row).min(L::N);
-    for (four, columns) in columns.chunks_mut(COLUMNS).enumerate() {
-        let from = data.get(four * COLUMNS..).unwrap_or_default();
-        // Beyond the last column, the next elements are loaded and dropped.
-        let loaded = if count == L::N && from.len() >= (L::N - 1).saturating_mul(stride).saturating_add(COLUMNS) {
-            l.columns(from, stride)
-        } else if count == 1 {
-            let mut scratch = [0.0; COLUMNS];
-            copy_rows(from, stride, &mut scratch, COLUMNS, count, columns.len());
-            l.columns(&scratch, 0)
-        } else {
-            let mut scratch: Four = [0.0; LANES * COLUMNS];
-            copy_rows(from, stride, &mut scratch, COLUMNS, count, columns.len());
-            l.columns(&scratch, COLUMNS)
-        };
-        for (to, column) in columns.iter_mut().zip(loaded) {
+    // A row that is alone is loaded into all lanes, which is faster than to fill them with something else.
+    let (stride, rows) = if rows.rows() - row == 1 { (0, L::N) } else { (stride, rows.rows() - row) };
+    let at = Grid { stride, rows, width: COLUMNS };
+    let (fours, rest) = columns.as_chunks_mut();
+    let mut start = 0;
+    for four in fours {
+        *four = l.columns(data.get(start..).unwrap_or_default(), at);
+        start += COLUMNS;
+    }
+    if !rest.is_empty() {
+        let four = l.columns(data.get(start..).unwrap_or_default(), Grid { width: rest.len(), ..at });
+        for (to, column) in rest.iter_mut().zip(four) {
             *to = column;
         }
     }
@@ -69,42 +62,19 @@ fn load<L: Lane>(l: L, rows: Rows<'_>, row: usize, columns: &mut [L::V]) {
 
 #[inline(always)]
 fn store<L: Lane>(l: L, columns: &[L::V], data: &mut [f32], stride: usize, rows: usize) {
-    let count = rows.min(L::N);
-    for (four, columns) in columns.chunks(COLUMNS).enumerate() {
-        let to = data.get_mut(four * COLUMNS..).unwrap_or_default();
-        if let (Ok(columns), true) = (columns.try_into(), count == L::N) {
-            l.store_columns(columns, to, stride);
-        } else {
-            let mut padded = [l.splat(0.0); COLUMNS];
-            for (to, column) in padded.iter_mut().zip(columns) {
-                *to = *column;
-            }
-            let mut scratch: Four = [0.0; LANES * COLUMNS];
-            l.store_columns(padded, &mut scratch, COLUMNS);
-            copy_rows(&scratch, COLUMNS, to, stride, count, columns.len());
-        }
+    let at = Grid { stride, rows, width: COLUMNS };
+    let (fours, rest) = columns.as_chunks();
+    let mut start = 0;
+    for four in fours {
+        l.store_columns(*four, data.get_mut(start..).unwrap_or_default(), at);
+        start += COLUMNS;
     }
-}
-
-/// Copies the first `width` elements, at most 4, of each row.
-#[inline(always)]
-fn copy_rows(from: &[f32], from_stride: usize, to: &mut [f32], to_stride: usize, rows: usize, width: usize) {
-    #[inline(always)]
-    fn copy<const WIDTH: usize>(from: &[f32], from_stride: usize, to: &mut [f32], to_stride: usize, rows: usize) {
-        for row in 0..rows {
-            let from = from.get(row * from_stride..).and_then(|row| row.first_chunk::<WIDTH>());
-            let to = to.get_mut(row * to_stride..).and_then(|row| row.first_chunk_mut::<WIDTH>());
-            if let (Some(from), Some(to)) = (from, to) {
-                *to = *from;
-            }
+    if !rest.is_empty() {
+        let mut four = [l.splat(0.0); COLUMNS];
+        for (to, column) in four.iter_mut().zip(rest) {
+            *to = *column;
         }
-    }
-    // A copy of known width is a move or two.
-    match width {
-        1 => copy::<1>(from, from_stride, to, to_stride, rows),
-        2 => copy::<2>(from, from_stride, to, to_stride, rows),
-        3 => copy::<3>(from, from_stride, to, to_stride, rows),
-        _ => copy::<4>(from, from_stride, to, to_stride, rows),
+        l.store_columns(four, data.get_mut(start..).unwrap_or_default(), Grid { width: rest.len(), ..at });
     }
 }
 
@@ -112,10 +82,14 @@ fn copy_rows(from: &[f32], from_stride: usize, to: &mut [f32], to_stride: usize,
 #[inline(always)]
 pub(super) fn shift_of<L: Lane>(l: L, columns: &[L::V]) -> L::V {
     let lowest = l.splat(f32::NEG_INFINITY);
-    let mut m = lowest;
-    for &x in columns {
-        m = l.max(x, m);
+    let (mut even, mut odd) = (lowest, lowest);
+    for pair in columns.chunks(2) {
+        if let [a, rest @ ..] = pair {
+            even = l.max(*a, even);
+            odd = l.max(*rest.first().unwrap_or(a), odd);
+        }
     }
+    let m = l.max(even, odd);
     // + 0.0: one zero, not the one that was seen last.
     l.select(l.eq(m, lowest), l.splat(0.0), l.add(m, l.splat(0.0)))
 }
@@ -127,19 +101,33 @@ pub(super) fn rest<L: Lane>(l: L, columns: &mut [L::V], exp: impl Fn(&mut L::V) 
     let (mut ones, mut hi, mut lo) = (zero, zero, zero);
     for block in columns.chunks_mut(2 * COLUMNS) {
         let mut part = zero;
-        for four in block.chunks_mut(COLUMNS) {
-            let mut terms = [zero; COLUMNS];
-            for (x, term) in four.iter_mut().zip(&mut terms) {
-                let e = exp(x);
-                let is_one = l.eq(e, one);
-                ones = l.add(ones, l.select(is_one, l.splat(1.0), zero));
-                *term = l.select(is_one, zero, e);
+        let (fours, rest) = block.as_chunks_mut::<COLUMNS>();
+        for [a, b, c, d] in fours {
+            let exps = [exp(a), exp(b), exp(c), exp(d)];
+            part = l.add(part, four_terms(l, exps, one, &mut ones));
+        }
+        if let [a, rest @ ..] = rest {
+            let mut exps = [exp(a), zero, zero, zero];
+            for (e, x) in exps.iter_mut().skip(1).zip(rest) {
+                *e = exp(x);
             }
-            let [a, b, c, d] = terms;
-            part = l.add(part, l.add(l.add(a, b), l.add(c, d)));
+            part = l.add(part, four_terms(l, exps, one, &mut ones));
         }
         let (sum, error) = two_sum(l, hi, part);
         (hi, lo) = (sum, l.add(lo, error));
     }
     l.add(l.sub(ones, l.splat(1.0)), l.mul(l.add(hi, lo), l.splat(OVER_TWO_64)))
+}
+
+/// The sum of four exponentials, but of those that are `one`, which are counted.
+#[inline(always)]
+fn four_terms<L: Lane>(l: L, exps: [L::V; COLUMNS], one: L::V, ones: &mut L::V) -> L::V {
+    let mut terms = exps;
+    for term in &mut terms {
+        let is_one = l.eq(*term, one);
+        *ones = l.select(is_one, l.add(*ones, l.splat(1.0)), *ones);
+        *term = l.select(is_one, l.splat(0.0), *term);
+    }
+    let [a, b, c, d] = terms;
+    l.add(l.add(a, b), l.add(c, d))
 }

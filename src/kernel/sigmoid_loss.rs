@@ -3,18 +3,18 @@
 //! ```text
 //! with the smoothed t and 1 - t, each from the label itself: t (1 - s) + s / 2 and (1 - t) (1 - s) + s / 2
 //! a = pos_weight t,  b = 1 - t,  e = exp(-|x|)
-//! (1)  loss  = a softplus(-x) + b softplus(x),  softplus(x) = max(x, 0) + log1p(e)
-//! (2)  dL/dx = b sigmoid(x) - a sigmoid(-x)
+//! (1)  loss  = a softplus(-x) + b softplus(x) = (b if x >= 0, else a) |x| + (a + b) log1p(e)
+//! (2)  dL/dx = b sigmoid(x) - a sigmoid(-x),  sigmoid(|x|) = 1 / (1 + e),  sigmoid(-|x|) = e sigmoid(|x|)
 //! ```
 //!
 //! A term whose weight is 0 is 0 whatever the logit is, so an infinite logit on the right side costs nothing. For t in
 //! [0, 1] nothing cancels in (1), and neither sigmoid is found as 1 minus the other.
 
-use super::elementwise::{exp_neg_abs, neg, sigmoid};
+use super::elementwise::{exp_neg_abs, quotient};
 use super::{RowLoss, Share, weight_at};
 use crate::Rows;
 use crate::lane::{Lane, Span, Stream, walk};
-use crate::math::log1p;
+use crate::math::log1p_of_unit;
 
 pub(crate) struct Logits<'a> {
     pub(crate) targets: Rows<'a>,
@@ -61,13 +61,16 @@ impl RowLoss for Logits<'_> {
                 let w = l.select(l.eq(t, ignored), zero, w);
                 let (a, b) = (l.mul(pos_weight, l.mul_add(t, on, off)), l.mul_add(l.sub(one, t), on, off));
                 let e = exp_neg_abs(l, x);
-                let log = log1p(l, e);
-                // The larger of x and 0 is x where x is NaN: max and min give their second operand then.
-                let positive = l.add(l.max(zero, x), log);
-                let negative = l.sub(log, l.min(zero, x));
-                let loss = l.add(l.weigh(a, negative), l.weigh(b, positive));
-                let (at_x, at_minus_x) = (sigmoid(l, x, e), sigmoid(l, neg(l, x), e));
-                let gradient = l.sub(l.mul(b, at_x), l.mul(a, at_minus_x));
+                let size = l.bits_and(x, l.splat_bits(0x7fff_ffff));
+                let linear = l.weigh(l.select(l.is_negative(x), a, b), size);
+                let loss = l.add(linear, l.weigh(l.add(a, b), log1p_of_unit(l, e)));
+                let gradient = {
+                    let larger = quotient(l, one, e);
+                    let smaller = l.mul(e, larger);
+                    let at_x = l.select(l.is_negative(x), smaller, larger);
+                    let at_minus_x = l.select(l.is_negative(x), larger, smaller);
+                    l.sub(l.mul(b, at_x), l.mul(a, at_minus_x))
+                };
                 (l.mul(l.weigh(w, gradient), scale), [l.weigh(w, loss)])
             },
         );

@@ -33,8 +33,12 @@ pub(super) struct FirstLook {
 }
 
 /// Rows longer than this do not stay in the caches between passes: no exponentials are kept for the second, and the
-/// statistics are found block by block. Firmware has no such rows, and no code for them.
-const LONG: usize = if cfg!(all(target_os = "none", not(target_pointer_width = "64"))) { usize::MAX } else { 1 << 18 };
+/// statistics are found block by block. In the separate family, a second exponential costs more than the memory it saves;
+/// and firmware has no such rows.
+const fn longest<L: Lane>() -> usize {
+    let is_firmware = cfg!(all(target_os = "none", not(target_pointer_width = "64")));
+    if L::FUSED && !is_firmware { 1 << 18 } else { usize::MAX }
+}
 
 /// Blocks of a long row.
 const BLOCKS: usize = 32;
@@ -42,7 +46,7 @@ const BLOCKS: usize = 32;
 impl FirstLook {
     #[inline(always)]
     pub(super) fn at<L: Lane>(l: L, x: &[f32]) -> Self {
-        if x.len() > LONG { Self::at_long(l, x) } else { Self { shift: shift_of(l, x), r: None } }
+        if x.len() > longest::<L>() { Self::at_long(l, x) } else { Self { shift: shift_of(l, x), r: None } }
     }
 
     /// (1); `2^64 exp(x_i - shift)` is left where the span can be written and the row is not long.
@@ -93,7 +97,7 @@ pub(super) fn map_exps<L: Lane, S: Span, const I: usize>(
     further: [Stream<'_>; I],
     f: impl Fn(L::V, [L::V; I]) -> L::V,
 ) {
-    if span.read().len() > LONG {
+    if span.read().len() > longest::<L>() {
         let shift = l.splat(shift);
         walk(
             l,
@@ -198,13 +202,14 @@ impl<L: Lane> Rescale<L> {
     }
 
     #[inline(always)]
+    pub(super) fn apply(self, l: L, e: L::V) -> L::V {
+        if self.is_small { l.mul(l.mul(e, self.factor), l.splat(OVER_TWO_64)) } else { l.mul(e, self.merged) }
+    }
+
+    #[inline(always)]
     pub(super) fn columns(self, l: L, columns: &mut [L::V]) {
         for e in columns {
-            *e = if self.is_small {
-                l.mul(l.mul(*e, self.factor), l.splat(OVER_TWO_64))
-            } else {
-                l.mul(*e, self.merged)
-            };
+            *e = self.apply(l, *e);
         }
     }
 }

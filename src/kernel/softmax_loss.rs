@@ -253,13 +253,13 @@ impl RowLoss for Indexed<'_> {
             }
         }
         let (class, q) = (l.load(&classes, 0), l.load(&weights, 0));
-        let (zero, one, nan) = (l.splat(0.0), l.splat(1.0), l.splat(f32::NAN));
+        let (zero, nan) = (l.splat(0.0), l.splat(f32::NAN));
 
         let shift = short::shift_of(l, columns);
         let (mut logit, mut column) = (zero, zero);
         for &x in &*columns {
             logit = l.select(l.eq(column, class), x, logit);
-            column = l.add(column, one);
+            column = l.add(column, l.splat(1.0));
         }
         let r = short::rest(
             l,
@@ -279,15 +279,12 @@ impl RowLoss for Indexed<'_> {
         let is_one = l.eq(hot, l.splat(TWO_64));
         let certain = l.mul(scaled, l.mul(r, inverse));
         let rescale = Rescale::new(l, l.mul(l.mul(q, inverse), scale));
-        let mut hot = [hot];
-        rescale.columns(l, &mut hot);
-        let [hot] = hot;
-        let hot = l.select(is_one, l.sub(zero, certain), l.sub(hot, scaled));
+        let hot = l.select(is_one, l.sub(zero, certain), l.sub(rescale.apply(l, hot), scaled));
         rescale.columns(l, columns);
         column = zero;
         for gradient in columns {
             *gradient = l.select(l.eq(column, class), hot, *gradient);
-            column = l.add(column, one);
+            column = l.add(column, l.splat(1.0));
         }
         l.add(l.weigh(q, l.sub(shift, logit)), l.mul(q, log1p(l, r)))
     }

@@ -21,8 +21,13 @@ const BLOCK: usize = QUADS * QUAD * LANES;
 
 /// Where a pass reads its row and, if it has somewhere, writes one.
 pub(crate) trait Span {
+    /// Whether it writes.
+    const WRITES: bool;
     fn read(&self) -> &[f32];
     fn write(&mut self) -> Option<&mut [f32]>;
+    /// Makes both of one length, which they are: it tells the compiler so.
+    #[inline(always)]
+    fn trim(&mut self) {}
 }
 
 pub(crate) struct ReadOnly<'a>(pub(crate) &'a [f32]);
@@ -35,6 +40,7 @@ pub(crate) struct Apart<'a> {
 pub(crate) struct InPlace<'a>(pub(crate) &'a mut [f32]);
 
 impl Span for ReadOnly<'_> {
+    const WRITES: bool = false;
     #[inline(always)]
     fn read(&self) -> &[f32] {
         self.0
@@ -46,6 +52,7 @@ impl Span for ReadOnly<'_> {
 }
 
 impl Span for Apart<'_> {
+    const WRITES: bool = true;
     #[inline(always)]
     fn read(&self) -> &[f32] {
         self.from
@@ -54,9 +61,16 @@ impl Span for Apart<'_> {
     fn write(&mut self) -> Option<&mut [f32]> {
         Some(self.to)
     }
+    #[inline(always)]
+    fn trim(&mut self) {
+        let len = self.from.len().min(self.to.len());
+        self.from = self.from.get(..len).unwrap_or_default();
+        self.to = core::mem::take(&mut self.to).get_mut(..len).unwrap_or_default();
+    }
 }
 
 impl Span for InPlace<'_> {
+    const WRITES: bool = true;
     #[inline(always)]
     fn read(&self) -> &[f32] {
         self.0
@@ -142,9 +156,8 @@ pub(crate) fn walk<L: Lane, S: Span, const I: usize, const J: usize>(
 /// [`walk`], where the first term is what `f` writes, is not negative, is at most `one`, and is not summed but counted if it is
 /// `one`: returns the count too. Where four elements or more are `one`, some of them may be summed.
 ///
-/// A row has its largest exponential, 1, almost always once. The blocks that may have it are known by a lane whose part is at
-/// least `one`. At most three are in a row whose sum without it is small enough to matter: these are left for the end, and
-/// looked through again.
+/// In short rows, each element is compared. In long ones, the blocks that may have `one` are known by a lane whose part is at
+/// least that: at most three of them are in a row whose sum without it is small enough to matter. They are left for the end.
 #[inline(always)]
 pub(crate) fn walk_without<L: Lane, S: Span, const I: usize, const J: usize>(
     l: L,
@@ -157,7 +170,10 @@ pub(crate) fn walk_without<L: Lane, S: Span, const I: usize, const J: usize>(
     pass(l, span, Some(one), fill, further, f)
 }
 
-/// Blocks that [`walk_without`] looks through again.
+/// Elements of the longest row in which [`walk_without`] compares each.
+const COMPARED: usize = 2048;
+
+/// Blocks of a longer row that it looks through again.
 const LATER: usize = 3;
 
 #[inline(always)]
@@ -169,78 +185,140 @@ fn pass<L: Lane, S: Span, const I: usize, const J: usize>(
     further: [Stream<'_>; I],
     f: impl Fn(L::V, [L::V; I]) -> (L::V, [L::V; J]),
 ) -> (f32, [f32; J]) {
-    let zero = l.splat(0.0);
+    span.trim();
+    let (zero, compared) = (l.splat(0.0), l.splat(one.unwrap_or(f32::NAN)));
     let (len, vectors) = (span.read().len(), LANES / L::N);
     let mut sums = Sums::<L, J>::new(l);
-    let mut others = [zero; I];
 
-    for block in 0..len / BLOCK {
-        for k in 0..vectors {
-            for quad in 0..QUADS {
-                let mut terms = [[zero; J]; QUAD];
-                for (c, terms) in (quad * QUAD..).zip(&mut terms) {
-                    let Some(x) = chunk(span.read(), block, c) else { break };
-                    for (other, stream) in others.iter_mut().zip(&further) {
-                        *other = stream.whole(l, block, c, k);
-                    }
-                    let (y, new) = f(l.load(x, k), others);
-                    if let Some(to) = span.write().and_then(|row| chunk_mut(row, block, c)) {
-                        l.store(y, to, k);
-                    }
-                    *terms = new;
+    if one.is_some() && len <= COMPARED {
+        for block in 0..len / BLOCK {
+            for k in 0..vectors {
+                for c in [0, QUAD] {
+                    let mut terms = quad(l, span, &further, (block, c, k), &f);
+                    sums.count(l, k, compared, &mut terms);
+                    sums.add(l, k, terms);
                 }
-                sums.add(l, k, terms);
             }
+            sums.end_block(l);
         }
-        sums.end_block(l, one, block * BLOCK);
+    } else {
+        for block in 0..len / BLOCK {
+            for k in 0..vectors {
+                for c in [0, QUAD] {
+                    let terms = quad(l, span, &further, (block, c, k), &f);
+                    sums.add(l, k, terms);
+                }
+            }
+            if let Some(one) = one {
+                sums.leave_for_later(l, one, block);
+            }
+            sums.end_block(l);
+        }
     }
 
     let start = len / BLOCK * BLOCK;
     if start < len {
         for k in 0..vectors {
-            for quad in (start + k * L::N..len).step_by(BLOCK / QUADS) {
+            for first in (start + k * L::N..len).step_by(QUAD * LANES) {
                 let mut terms = [[zero; J]; QUAD];
-                for (i, terms) in (quad..len).step_by(LANES).zip(&mut terms) {
-                    for (other, stream) in others.iter_mut().zip(&further) {
-                        *other = stream.part(l, i, len);
-                    }
-                    let (y, new) = f(l.load_part(span.read().get(i..).unwrap_or_default(), fill), others);
+                for (i, terms) in (first..len).step_by(LANES).zip(&mut terms) {
+                    let (y, new) = part(l, span, fill, &further, i, &f);
                     if let Some(to) = span.write().and_then(|row| row.get_mut(i..)) {
                         l.store_part(y, to);
                     }
                     *terms = new;
                 }
+                if one.is_some() {
+                    sums.count(l, k, compared, &mut terms);
+                }
                 sums.add(l, k, terms);
             }
         }
-        sums.end_block(l, one, start);
+        sums.end_block(l);
     }
 
-    if let (Some(one), true) = (one, sums.later_count > 0) {
-        let one = l.splat(one);
-        for start in sums.later.into_iter().take(sums.later_count) {
-            for k in 0..vectors {
-                for quad in (start + k * L::N..len.min(start + BLOCK)).step_by(BLOCK / QUADS) {
+    for block in sums.later.into_iter().take(sums.later_count) {
+        for k in 0..vectors {
+            for c in [0, QUAD] {
+                let mut terms = if S::WRITES {
+                    // What was written is the first term.
                     let mut terms = [[zero; J]; QUAD];
-                    for (i, terms) in (quad..len).step_by(LANES).zip(&mut terms) {
-                        let y = match span.write() {
-                            Some(row) => l.load_part(row.get(i..).unwrap_or_default(), 0.0),
-                            None => {
-                                for (other, stream) in others.iter_mut().zip(&further) {
-                                    *other = stream.part(l, i, len);
-                                }
-                                f(l.load_part(span.read().get(i..).unwrap_or_default(), fill), others).0
-                            }
-                        };
-                        sums.count(l, k, y, one, terms);
+                    for (c, terms) in (c..).zip(&mut terms) {
+                        if let (Some(row), Some(term)) = (span.write(), terms.first_mut())
+                            && let Some(y) = chunk(row, block, c)
+                        {
+                            *term = l.load(y, k);
+                        }
                     }
-                    sums.add(l, k, terms);
-                }
+                    terms
+                } else {
+                    quad(l, span, &further, (block, c, k), &f)
+                };
+                sums.count(l, k, compared, &mut terms);
+                sums.add_first(l, k, terms);
             }
-            sums.end_block(l, None, start);
         }
+        sums.end_block(l);
     }
     sums.total(l)
+}
+
+/// `f` of the vectors at element `k * N` of four chunks of a whole block, written; their terms.
+///
+/// Written out, for a loop may keep the terms in memory.
+#[inline(always)]
+fn quad<L: Lane, S: Span, F: Fn(L::V, [L::V; I]) -> (L::V, [L::V; J]), const I: usize, const J: usize>(
+    l: L,
+    span: &mut S,
+    further: &[Stream<'_>; I],
+    (block, c, k): (usize, usize, usize),
+    f: &F,
+) -> [[L::V; J]; QUAD] {
+    [
+        whole(l, span, further, (block, c, k), f),
+        whole(l, span, further, (block, c + 1, k), f),
+        whole(l, span, further, (block, c + 2, k), f),
+        whole(l, span, further, (block, c + 3, k), f),
+    ]
+}
+
+#[inline(always)]
+fn whole<L: Lane, S: Span, F: Fn(L::V, [L::V; I]) -> (L::V, [L::V; J]), const I: usize, const J: usize>(
+    l: L,
+    span: &mut S,
+    further: &[Stream<'_>; I],
+    (block, c, k): (usize, usize, usize),
+    f: &F,
+) -> [L::V; J] {
+    let zero = l.splat(0.0);
+    let Some(x) = chunk(span.read(), block, c) else { return [zero; J] };
+    let mut others = [zero; I];
+    for (other, stream) in others.iter_mut().zip(further) {
+        *other = stream.whole(l, block, c, k);
+    }
+    let (y, terms) = f(l.load(x, k), others);
+    if let Some(to) = span.write().and_then(|row| chunk_mut(row, block, c)) {
+        l.store(y, to, k);
+    }
+    terms
+}
+
+/// `f` of the vector at element `i`, which may reach beyond the row.
+#[inline(always)]
+fn part<L: Lane, S: Span, F: Fn(L::V, [L::V; I]) -> (L::V, [L::V; J]), const I: usize, const J: usize>(
+    l: L,
+    span: &S,
+    fill: f32,
+    further: &[Stream<'_>; I],
+    i: usize,
+    f: &F,
+) -> (L::V, [L::V; J]) {
+    let x = span.read();
+    let mut others = [l.splat(0.0); I];
+    for (other, stream) in others.iter_mut().zip(further) {
+        *other = stream.part(l, i, x.len());
+    }
+    f(l.load_part(x.get(i..).unwrap_or_default(), fill), others)
 }
 
 /// The largest element; -inf where there is none. A NaN may be passed over: what depends on every element sees it.
@@ -277,7 +355,7 @@ struct Sums<L: Lane, const J: usize> {
     lo: [L::Wide; J],
     /// First terms that were counted.
     ones: L::Wide,
-    /// Where the blocks start whose first terms are left for the end.
+    /// The blocks whose first terms are left for the end.
     later: [usize; LATER],
     later_count: usize,
 }
@@ -301,32 +379,49 @@ impl<L: Lane, const J: usize> Sums<L, J> {
         }
     }
 
-    /// Gives the first term `y`, or counts it if it is `one`.
+    /// `part += ` the first terms of a quad.
     #[inline(always)]
-    fn count(&mut self, l: L, k: usize, y: L::V, one: L::V, terms: &mut [L::V; J]) {
-        let (is_one, zero) = (l.eq(y, one), l.splat(0.0));
-        if let (Some(ones), Some(term)) = (self.ones.as_mut().get_mut(k), terms.first_mut()) {
-            *ones = l.add(*ones, l.select(is_one, l.splat(1.0), zero));
-            *term = l.select(is_one, zero, y);
+    fn add_first(&mut self, l: L, k: usize, mut terms: [[L::V; J]; QUAD]) {
+        for term in terms.iter_mut().flat_map(|terms| terms.iter_mut().skip(1)) {
+            *term = l.splat(0.0);
+        }
+        self.add(l, k, terms);
+    }
+
+    /// Counts the first terms of a quad that are `one`, and makes them 0.
+    #[inline(always)]
+    fn count(&mut self, l: L, k: usize, one: L::V, terms: &mut [[L::V; J]; QUAD]) {
+        let zero = l.splat(0.0);
+        let Some(ones) = self.ones.as_mut().get_mut(k) else { return };
+        for terms in terms {
+            if let Some(term) = terms.first_mut() {
+                let is_one = l.eq(*term, one);
+                *ones = l.select(is_one, l.add(*ones, l.splat(1.0)), *ones);
+                *term = l.select(is_one, zero, *term);
+            }
         }
     }
 
-    /// `hi + lo += part`, but for the first terms if `one` may be among them.
+    /// Takes the first terms of the block out of its sum, if `one` may be among them.
     #[inline(always)]
-    fn end_block(&mut self, l: L, one: Option<f32>, start: usize) {
-        if let (Some(one), Some(part)) = (one, self.part.first_mut()) {
-            let mut largest = l.splat(0.0);
-            for &lane in part.as_ref() {
-                largest = l.max(lane, largest);
-            }
-            if l.any(l.gt(largest, l.splat(one.next_down())))
-                && let Some(later) = self.later.get_mut(self.later_count)
-            {
-                *later = start;
-                self.later_count += 1;
-                *part = l.splat_wide(0.0);
-            }
+    fn leave_for_later(&mut self, l: L, one: f32, block: usize) {
+        let Some(part) = self.part.first_mut() else { return };
+        let mut largest = l.splat(0.0);
+        for &lane in part.as_ref() {
+            largest = l.max(lane, largest);
         }
+        if l.any(l.gt(largest, l.splat(one.next_down())))
+            && let Some(later) = self.later.get_mut(self.later_count)
+        {
+            *later = block;
+            self.later_count += 1;
+            *part = l.splat_wide(0.0);
+        }
+    }
+
+    /// `hi + lo += part`
+    #[inline(always)]
+    fn end_block(&mut self, l: L) {
         for ((part, hi), lo) in self.part.iter_mut().zip(&mut self.hi).zip(&mut self.lo) {
             for ((part, hi), lo) in part.as_mut().iter_mut().zip(hi.as_mut()).zip(lo.as_mut()) {
                 let (sum, error) = two_sum(l, *hi, *part);

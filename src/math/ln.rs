@@ -54,6 +54,16 @@ pub(crate) fn log1p<L: Lane>(l: L, x: L::V) -> L::V {
     at_edges(l, x, l.splat(-1.0), assemble(l, e, f))
 }
 
+/// ln(1 + x) for x from 0 to 1; NaN gives NaN.
+#[inline(always)]
+pub(crate) fn log1p_of_unit<L: Lane>(l: L, x: L::V) -> L::V {
+    // e is 0 or 1.
+    let (half, one) = (l.splat(0.5), l.splat(1.0));
+    let above_cut = l.gt(x, l.splat(0.5));
+    let f = l.select(above_cut, l.mul(l.sub(x, one), half), x);
+    assemble(l, l.select(above_cut, one, l.splat(0.0)), f)
+}
+
 /// e of y, from the bits of y less those of 3/4.
 #[inline(always)]
 fn exponent<L: Lane>(l: L, above_cut: L::V) -> L::V {
