@@ -17,6 +17,14 @@ fn backends_are_listed_named_and_forced() {
     if cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {
         assert!(Backend::named("wide").is_ok());
     }
+    // What the crate asks the CPU without std is what std finds.
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    {
+        use std::is_x86_feature_detected as has;
+        let avx512 = has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl");
+        assert_eq!(Backend::named("avx2").is_ok(), has!("avx2") && has!("fma"));
+        assert_eq!(Backend::named("avx512").is_ok(), has!("avx2") && has!("fma") && avx512);
+    }
     let built_scalar = cfg!(xent_backend = "scalar");
     let fastest = if built_scalar { Backend::SCALAR } else { *available.last().unwrap() };
     assert_eq!(Backend::active(), fastest);

@@ -60,7 +60,8 @@ fn pytorch_multi_label_soft_margin_and_pos_weight() {
         near(loss.loss(Rows::new(&X, 3), Rows::new(&targets, 3)).unwrap().mean(), 0.65050733);
         let mut gradient = [0.0];
         near(loss.pos_weight(3.0).loss_grad(&[2.0], &[0.5], &mut gradient).unwrap().mean(), 1.2538561);
-        near(gradient[0].into(), 0.26159406);
+        // 0.4404 - 0.1788: both systems round terms of that size.
+        assert!((f64::from(gradient[0]) - 0.26159406).abs() <= 4e-7 * 0.44, "{gradient:?}");
     }
 }
 

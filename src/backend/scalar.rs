@@ -44,6 +44,12 @@ fn fused_mul_add(a: f32, b: f32, c: f32) -> f32 {
     }
 }
 
+/// Not inlined: it is long, and used everywhere.
+#[inline(never)]
+fn software_fma(a: f32, b: f32, c: f32) -> f32 {
+    libm::fmaf(a, b, c)
+}
+
 impl<const SOFTWARE: bool> Lane for Scalar<SOFTWARE> {
     type V = f32;
     type M = bool;
@@ -93,7 +99,7 @@ impl<const SOFTWARE: bool> Lane for Scalar<SOFTWARE> {
     #[inline(always)]
     fn mul_add(self, a: f32, b: f32, c: f32) -> f32 {
         if SOFTWARE {
-            libm::fmaf(a, b, c)
+            software_fma(a, b, c)
         } else if BUILD_IS_FUSED {
             fused_mul_add(a, b, c)
         } else {

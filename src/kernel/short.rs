@@ -27,7 +27,22 @@ pub(super) fn are_short(rows: Rows<'_>) -> bool {
 /// writes what it leaves in the columns.
 #[inline(always)]
 pub(super) fn for_each_group<L: Lane, T: Table>(l: L, table: &mut T, mut f: impl FnMut(usize, Rows<'_>, &mut [L::V])) {
-    let (rows, classes) = (table.as_rows().rows(), table.as_rows().classes());
+    // The commonest heads have code of their own, without loops over columns.
+    match table.as_rows().classes() {
+        2 if L::N > 4 => of_classes(l, table, 2, &mut f),
+        10 if L::N > 4 => of_classes(l, table, 10, &mut f),
+        classes => of_classes(l, table, classes, &mut f),
+    }
+}
+
+#[inline(always)]
+fn of_classes<L: Lane, T: Table, F: FnMut(usize, Rows<'_>, &mut [L::V])>(
+    l: L,
+    table: &mut T,
+    classes: usize,
+    f: &mut F,
+) {
+    let rows = table.as_rows().rows();
     let mut columns = [l.splat(0.0); LONGEST];
     let Some(columns) = columns.get_mut(..classes) else { return };
     for row in (0..rows).step_by(L::N) {
@@ -83,11 +98,12 @@ fn store<L: Lane>(l: L, columns: &[L::V], data: &mut [f32], stride: usize, rows:
 pub(super) fn shift_of<L: Lane>(l: L, columns: &[L::V]) -> L::V {
     let lowest = l.splat(f32::NEG_INFINITY);
     let (mut even, mut odd) = (lowest, lowest);
-    for pair in columns.chunks(2) {
-        if let [a, rest @ ..] = pair {
-            even = l.max(*a, even);
-            odd = l.max(*rest.first().unwrap_or(a), odd);
-        }
+    let (pairs, last) = columns.as_chunks::<2>();
+    for &[a, b] in pairs {
+        (even, odd) = (l.max(a, even), l.max(b, odd));
+    }
+    for &last in last {
+        even = l.max(last, even);
     }
     let m = l.max(even, odd);
     // + 0.0: one zero, not the one that was seen last.

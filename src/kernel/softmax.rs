@@ -90,31 +90,25 @@ impl FirstLook {
 
 /// Gives `f` every `2^64 exp(x_i - shift)` of a row whose statistics were found in this span, and writes what it gives.
 #[inline(always)]
-pub(super) fn map_exps<L: Lane, S: Span, const I: usize>(
-    l: L,
-    span: &mut S,
-    shift: f32,
-    further: [Stream<'_>; I],
-    f: impl Fn(L::V, [L::V; I]) -> L::V,
-) {
+fn map_exps<L: Lane, S: Span>(l: L, span: &mut S, shift: f32, f: impl Fn(L::V) -> L::V) {
     if span.read().len() > longest::<L>() {
         let shift = l.splat(shift);
         walk(
             l,
             span,
             0.0,
-            further,
+            [],
             #[inline(always)]
-            |x, further| (f(exp_nonpos_times_2_64(l, l.sub(x, shift)), further), []),
+            |x, []| (f(exp_nonpos_times_2_64(l, l.sub(x, shift))), []),
         );
     } else if let Some(exps) = span.write() {
         walk(
             l,
             &mut InPlace(exps),
             0.0,
-            further,
+            [],
             #[inline(always)]
-            |e, further| (f(e, further), []),
+            |e, []| (f(e), []),
         );
     }
 }
@@ -161,49 +155,38 @@ pub(super) fn inverse_of<L: Lane>(l: L, r: L::V) -> L::V {
     l.sub(inverse, l.mul(inverse, l.mul(lost, inverse)))
 }
 
-/// What turns `2^64 e` into `factor * e`, of which the one rounding of small results is the last.
+/// What turns `2^64 e` into `factor * e`, of which the one rounding of small results is the last: the factor by 2^64, or both
+/// apart where that would lose digits.
 #[derive(Clone, Copy)]
 pub(super) struct Rescale<L: Lane> {
-    merged: L::V,
-    factor: L::V,
-    /// Whether `merged`, the factor by 2^64, has lost digits somewhere.
-    is_small: bool,
+    first: L::V,
+    second: L::V,
 }
 
 impl<L: Lane> Rescale<L> {
     #[inline(always)]
     pub(super) fn new(l: L, factor: L::V) -> Self {
-        let merged = l.mul(factor, l.splat(OVER_TWO_64));
+        let over_two_64 = l.splat(OVER_TWO_64);
+        let merged = l.mul(factor, over_two_64);
         let size = l.bits_and(merged, l.splat_bits(0x7fff_ffff));
-        Self { merged, factor, is_small: l.any(l.gt(l.splat(f32::MIN_POSITIVE), size)) }
-    }
-
-    #[inline(always)]
-    pub(super) fn row<S: Span>(self, l: L, span: &mut S, shift: f32) {
-        if self.is_small {
-            map_exps(
-                l,
-                span,
-                shift,
-                [],
-                #[inline(always)]
-                |e, []| l.mul(l.mul(e, self.factor), l.splat(OVER_TWO_64)),
-            );
-        } else {
-            map_exps(
-                l,
-                span,
-                shift,
-                [],
-                #[inline(always)]
-                |e, []| l.mul(e, self.merged),
-            );
-        }
+        let is_small = l.gt(l.splat(f32::MIN_POSITIVE), size);
+        Self { first: l.select(is_small, factor, merged), second: l.select(is_small, over_two_64, l.splat(1.0)) }
     }
 
     #[inline(always)]
     pub(super) fn apply(self, l: L, e: L::V) -> L::V {
-        if self.is_small { l.mul(l.mul(e, self.factor), l.splat(OVER_TWO_64)) } else { l.mul(e, self.merged) }
+        l.mul(l.mul(e, self.first), self.second)
+    }
+
+    #[inline(always)]
+    pub(super) fn row<S: Span>(self, l: L, span: &mut S, shift: f32) {
+        map_exps(
+            l,
+            span,
+            shift,
+            #[inline(always)]
+            |e| self.apply(l, e),
+        );
     }
 
     #[inline(always)]

@@ -21,8 +21,6 @@ const BLOCK: usize = QUADS * QUAD * LANES;
 
 /// Where a pass reads its row and, if it has somewhere, writes one.
 pub(crate) trait Span {
-    /// Whether it writes.
-    const WRITES: bool;
     fn read(&self) -> &[f32];
     fn write(&mut self) -> Option<&mut [f32]>;
     /// Makes both of one length, which they are: it tells the compiler so.
@@ -40,7 +38,6 @@ pub(crate) struct Apart<'a> {
 pub(crate) struct InPlace<'a>(pub(crate) &'a mut [f32]);
 
 impl Span for ReadOnly<'_> {
-    const WRITES: bool = false;
     #[inline(always)]
     fn read(&self) -> &[f32] {
         self.0
@@ -52,7 +49,6 @@ impl Span for ReadOnly<'_> {
 }
 
 impl Span for Apart<'_> {
-    const WRITES: bool = true;
     #[inline(always)]
     fn read(&self) -> &[f32] {
         self.from
@@ -70,7 +66,6 @@ impl Span for Apart<'_> {
 }
 
 impl Span for InPlace<'_> {
-    const WRITES: bool = true;
     #[inline(always)]
     fn read(&self) -> &[f32] {
         self.0
@@ -188,38 +183,31 @@ fn pass<L: Lane, S: Span, const I: usize, const J: usize>(
     span.trim();
     let (zero, compared) = (l.splat(0.0), l.splat(one.unwrap_or(f32::NAN)));
     let (len, vectors) = (span.read().len(), LANES / L::N);
+    let compares = one.is_some() && len <= COMPARED;
     let mut sums = Sums::<L, J>::new(l);
 
-    if one.is_some() && len <= COMPARED {
-        for block in 0..len / BLOCK {
-            for k in 0..vectors {
-                for c in [0, QUAD] {
-                    let mut terms = quad(l, span, &further, (block, c, k), &f);
+    // Without lanes, a loop without unrolling serves all.
+    let whole_blocks = if L::N == 1 { 0 } else { len / BLOCK };
+    for block in 0..whole_blocks {
+        for k in 0..vectors {
+            for c in [0, QUAD] {
+                let mut terms = quad(l, span, &further, (block, c, k), &f);
+                if compares {
                     sums.count(l, k, compared, &mut terms);
-                    sums.add(l, k, terms);
                 }
+                sums.add(l, k, terms);
             }
-            sums.end_block(l);
         }
-    } else {
-        for block in 0..len / BLOCK {
-            for k in 0..vectors {
-                for c in [0, QUAD] {
-                    let terms = quad(l, span, &further, (block, c, k), &f);
-                    sums.add(l, k, terms);
-                }
-            }
-            if let Some(one) = one {
-                sums.leave_for_later(l, one, block);
-            }
-            sums.end_block(l);
+        if let Some(one) = one.filter(|_| !compares) {
+            sums.leave_for_later(l, one, block);
         }
+        sums.end_block(l);
     }
 
-    let start = len / BLOCK * BLOCK;
-    if start < len {
+    for start in (whole_blocks * BLOCK..len).step_by(BLOCK) {
+        let compares = compares || (one.is_some() && len - start < BLOCK);
         for k in 0..vectors {
-            for first in (start + k * L::N..len).step_by(QUAD * LANES) {
+            for first in (start + k * L::N..len.min(start + BLOCK)).step_by(QUAD * LANES) {
                 let mut terms = [[zero; J]; QUAD];
                 for (i, terms) in (first..len).step_by(LANES).zip(&mut terms) {
                     let (y, new) = part(l, span, fill, &further, i, &f);
@@ -228,34 +216,34 @@ fn pass<L: Lane, S: Span, const I: usize, const J: usize>(
                     }
                     *terms = new;
                 }
-                if one.is_some() {
+                if compares {
                     sums.count(l, k, compared, &mut terms);
                 }
                 sums.add(l, k, terms);
             }
+        }
+        if let Some(one) = one.filter(|_| !compares) {
+            sums.leave_for_later(l, one, start / BLOCK);
         }
         sums.end_block(l);
     }
 
     for block in sums.later.into_iter().take(sums.later_count) {
         for k in 0..vectors {
-            for c in [0, QUAD] {
-                let mut terms = if S::WRITES {
+            for first in (block * BLOCK + k * L::N..).step_by(QUAD * LANES).take(QUADS) {
+                let mut terms = [[zero; J]; QUAD];
+                for (i, terms) in (first..).step_by(LANES).zip(&mut terms) {
                     // What was written is the first term.
-                    let mut terms = [[zero; J]; QUAD];
-                    for (c, terms) in (c..).zip(&mut terms) {
-                        if let (Some(row), Some(term)) = (span.write(), terms.first_mut())
-                            && let Some(y) = chunk(row, block, c)
-                        {
-                            *term = l.load(y, k);
-                        }
+                    let y = match span.write() {
+                        Some(row) => l.load_part(row.get(i..).unwrap_or_default(), 0.0),
+                        None => part(l, span, fill, &further, i, &f).0,
+                    };
+                    if let Some(term) = terms.first_mut() {
+                        *term = y;
                     }
-                    terms
-                } else {
-                    quad(l, span, &further, (block, c, k), &f)
-                };
+                }
                 sums.count(l, k, compared, &mut terms);
-                sums.add_first(l, k, terms);
+                sums.add(l, k, terms);
             }
         }
         sums.end_block(l);
@@ -377,15 +365,6 @@ impl<L: Lane, const J: usize> Sums<L, J> {
                 *part = l.add(*part, l.add(l.add(a, b), l.add(c, d)));
             }
         }
-    }
-
-    /// `part += ` the first terms of a quad.
-    #[inline(always)]
-    fn add_first(&mut self, l: L, k: usize, mut terms: [[L::V; J]; QUAD]) {
-        for term in terms.iter_mut().flat_map(|terms| terms.iter_mut().skip(1)) {
-            *term = l.splat(0.0);
-        }
-        self.add(l, k, terms);
     }
 
     /// Counts the first terms of a quad that are `one`, and makes them 0.
