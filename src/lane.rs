@@ -2,7 +2,7 @@
 
 mod walk;
 
-pub(crate) use walk::{Apart, InPlace, ReadOnly, Span, Stream, max, two_sum, walk, walk_without};
+pub(crate) use walk::{Ahead, Apart, InPlace, ReadOnly, Span, Stream, map_streamed, max, two_sum, walk, walk_without};
 
 /// Virtual lanes: in every sum, element `i` belongs to lane `i % LANES`, however many lanes a register has.
 pub(crate) const LANES: usize = 16;
@@ -54,6 +54,19 @@ pub(crate) trait Lane: Copy {
     fn load(self, chunk: &Chunk, k: usize) -> Self::V;
     /// Writes the vector at elements `k * N..` of a chunk, which must have it.
     fn store(self, a: Self::V, chunk: &mut Chunk, k: usize);
+
+    /// Writes past the caches, if there is a way and the vector is aligned for it. [`fence`](Self::fence) must follow
+    /// before anyone else may look.
+    #[inline(always)]
+    fn stream(self, a: Self::V, chunk: &mut Chunk, k: usize) {
+        self.store(a, chunk, k);
+    }
+    /// Ends a series of [`stream`](Self::stream).
+    #[inline(always)]
+    fn fence(self) {}
+    /// Asks for a chunk that will be read later, if there is a way.
+    #[inline(always)]
+    fn prefetch(self, _chunk: &Chunk) {}
 
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
     fn sub(self, a: Self::V, b: Self::V) -> Self::V;

@@ -1,5 +1,5 @@
-//! The one-argument functions on all 2^32 inputs, every backend: errors against the bounds, and the same bits within a
-//! family. `cargo test --release --test exhaustive -- --ignored --nocapture`, some ten minutes on two cores.
+//! The one-argument functions on all 2^32 inputs, every backend (`fused_scalar`: one in 61): errors against the bounds, and
+//! the same bits within a family. `cargo test --release --test exhaustive -- --ignored --nocapture`, some ten minutes on two cores.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod support;
@@ -9,10 +9,14 @@ use xent::Backend;
 
 const CHUNK: u32 = 1 << 16;
 
+/// `fused_scalar` is compared on one chunk of this many.
+const SPARSE: u32 = 61;
+
 /// The first backend of each family, and the others, which must give the same bits.
 fn families() -> Vec<(Backend, Vec<Backend>)> {
     let mut families: Vec<(Backend, Vec<Backend>)> = vec![];
-    for backend in backends() {
+    // The fastest first.
+    for backend in backends().into_iter().rev() {
         match families.iter_mut().find(|(first, _)| first.is_fused() == backend.is_fused()) {
             Some((_, others)) => others.push(backend),
             None => families.push((backend, vec![])),
@@ -37,6 +41,10 @@ fn all_inputs(function: &unary::Unary) {
                 };
                 let y = run(first);
                 for &other in others {
+                    // Software FMA takes minutes where the others take seconds.
+                    if other.name() == "fused_scalar" && !(start / CHUNK).is_multiple_of(SPARSE) {
+                        continue;
+                    }
                     assert!(same_bits(&y, &run(other)), "{}: {first} and {other} differ at {start:#x}", function.name);
                 }
                 for (&x, &y) in x.iter().zip(&y) {

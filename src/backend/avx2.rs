@@ -102,6 +102,26 @@ impl Lane for Token {
         }
     }
     #[inline(always)]
+    fn stream(self, a: __m256, chunk: &mut Chunk, k: usize) {
+        match chunk.as_chunks_mut::<8>().0.get_mut(k) {
+            Some(to) if to.as_ptr().cast::<__m256>().is_aligned() => {
+                // SAFETY: writes 8 floats, the array's, which is aligned to 32 bytes. `fence` is the caller's to call.
+                unsafe { _mm256_stream_ps(to.as_mut_ptr(), a) }
+            }
+            _ => self.store(a, chunk, k),
+        }
+    }
+    #[inline(always)]
+    fn fence(self) {
+        // SAFETY: the instruction is of SSE, which every build with this backend has. No memory is touched.
+        unsafe { _mm_sfence() }
+    }
+    #[inline(always)]
+    fn prefetch(self, chunk: &Chunk) {
+        // SAFETY: a hint: nothing is read, whatever the address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(chunk.as_ptr().cast()) }
+    }
+    #[inline(always)]
     fn load_part(self, from: &[f32], fill: f32) -> __m256 {
         if let Some(from) = from.first_chunk::<8>() {
             // SAFETY: reads 8 floats, the array's. Unaligned loads are allowed.

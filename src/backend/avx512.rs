@@ -101,6 +101,25 @@ impl Lane for Token {
         unsafe { _mm512_storeu_ps(chunk.as_mut_ptr(), a) }
     }
     #[inline(always)]
+    fn stream(self, a: __m512, chunk: &mut Chunk, _: usize) {
+        if chunk.as_ptr().cast::<__m512>().is_aligned() {
+            // SAFETY: writes 16 floats, the chunk's, which is aligned to 64 bytes. `fence` is the caller's to call.
+            unsafe { _mm512_stream_ps(chunk.as_mut_ptr(), a) }
+        } else {
+            self.store(a, chunk, 0);
+        }
+    }
+    #[inline(always)]
+    fn fence(self) {
+        // SAFETY: the instruction is of SSE, which every build with this backend has. No memory is touched.
+        unsafe { _mm_sfence() }
+    }
+    #[inline(always)]
+    fn prefetch(self, chunk: &Chunk) {
+        // SAFETY: a hint: nothing is read, whatever the address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(chunk.as_ptr().cast()) }
+    }
+    #[inline(always)]
     fn load_part(self, from: &[f32], fill: f32) -> __m512 {
         if let Some(from) = from.first_chunk() {
             return self.load(from, 0);

@@ -20,7 +20,7 @@
 
 use super::short::{self, Short};
 use super::{RowMap, weight_at};
-use crate::lane::{InPlace, LANES, Lane, ReadOnly, Span, Stream, max, walk, walk_without};
+use crate::lane::{Ahead, InPlace, LANES, Lane, ReadOnly, Span, Stream, map_streamed, max, walk, walk_without};
 use crate::math::{OVER_TWO_64, TWO_64, exp, exp_nonpos, exp_nonpos_times_2_64, log1p};
 use crate::{EmptyRow, Rows};
 
@@ -68,9 +68,12 @@ impl FirstLook {
         let block = x.len().div_ceil(BLOCKS).next_multiple_of(128);
         let mut of_blocks = [(f32::NEG_INFINITY, 0.0, 0.0); BLOCKS];
         let mut largest = f32::NEG_INFINITY;
-        for ((m, ones, sum), x) in of_blocks.iter_mut().zip(x.chunks(block)) {
-            *m = max(l, x);
-            (*ones, *sum) = sum_of_exps(l, &mut ReadOnly(x), if *m == f32::NEG_INFINITY { 0.0 } else { *m });
+        let nexts = x.chunks(block).skip(1).chain(core::iter::repeat(&[][..]));
+        for ((m, ones, sum), (row, next)) in of_blocks.iter_mut().zip(x.chunks(block).zip(nexts)) {
+            *m = max(l, row);
+            // The exponentials leave the memory idle, so the next block comes meanwhile.
+            let shift = if *m == f32::NEG_INFINITY { 0.0 } else { *m };
+            (*ones, *sum) = sum_of_exps(l, &mut Ahead { row, next }, shift);
             largest = if *m > largest { *m } else { largest };
         }
         let shift = if largest == f32::NEG_INFINITY { 0.0 } else { largest };
@@ -93,13 +96,11 @@ impl FirstLook {
 fn map_exps<L: Lane, S: Span>(l: L, span: &mut S, shift: f32, f: impl Fn(L::V) -> L::V) {
     if span.read().len() > longest::<L>() {
         let shift = l.splat(shift);
-        walk(
+        map_streamed(
             l,
             span,
-            0.0,
-            [],
             #[inline(always)]
-            |x, []| (f(exp_nonpos_times_2_64(l, l.sub(x, shift))), []),
+            |x| f(exp_nonpos_times_2_64(l, l.sub(x, shift))),
         );
     } else if let Some(exps) = span.write() {
         walk(
@@ -263,14 +264,23 @@ impl RowMap for LogSoftmax {
         let r = l.splat(look.rest(l, &mut ReadOnly(span.read())));
         let log = unless_empty(l, self.empty_row, r, log1p(l, r));
         let shift = l.splat(look.shift);
-        walk(
-            l,
-            &mut span,
-            0.0,
-            [],
-            #[inline(always)]
-            |x, []| (l.sub(l.sub(x, shift), log), []),
-        );
+        if span.read().len() > longest::<L>() {
+            map_streamed(
+                l,
+                &mut span,
+                #[inline(always)]
+                |x| l.sub(l.sub(x, shift), log),
+            );
+        } else {
+            walk(
+                l,
+                &mut span,
+                0.0,
+                [],
+                #[inline(always)]
+                |x, []| (l.sub(l.sub(x, shift), log), []),
+            );
+        }
     }
 }
 

@@ -23,12 +23,28 @@ const BLOCK: usize = QUADS * QUAD * LANES;
 pub(crate) trait Span {
     fn read(&self) -> &[f32];
     fn write(&mut self) -> Option<&mut [f32]>;
+    /// What to bring near, element by element.
+    #[inline(always)]
+    fn ahead(&self) -> &[f32] {
+        &[]
+    }
+    /// Both, where they are two.
+    #[inline(always)]
+    fn apart(&mut self) -> Option<(&[f32], &mut [f32])> {
+        None
+    }
     /// Makes both of one length, which they are: it tells the compiler so.
     #[inline(always)]
     fn trim(&mut self) {}
 }
 
 pub(crate) struct ReadOnly<'a>(pub(crate) &'a [f32]);
+
+/// Read only, while what is read next is brought near.
+pub(crate) struct Ahead<'a> {
+    pub(crate) row: &'a [f32],
+    pub(crate) next: &'a [f32],
+}
 
 pub(crate) struct Apart<'a> {
     pub(crate) from: &'a [f32],
@@ -48,6 +64,21 @@ impl Span for ReadOnly<'_> {
     }
 }
 
+impl Span for Ahead<'_> {
+    #[inline(always)]
+    fn read(&self) -> &[f32] {
+        self.row
+    }
+    #[inline(always)]
+    fn write(&mut self) -> Option<&mut [f32]> {
+        None
+    }
+    #[inline(always)]
+    fn ahead(&self) -> &[f32] {
+        self.next
+    }
+}
+
 impl Span for Apart<'_> {
     #[inline(always)]
     fn read(&self) -> &[f32] {
@@ -56,6 +87,10 @@ impl Span for Apart<'_> {
     #[inline(always)]
     fn write(&mut self) -> Option<&mut [f32]> {
         Some(self.to)
+    }
+    #[inline(always)]
+    fn apart(&mut self) -> Option<(&[f32], &mut [f32])> {
+        Some((self.from, self.to))
     }
     #[inline(always)]
     fn trim(&mut self) {
@@ -146,6 +181,42 @@ pub(crate) fn walk<L: Lane, S: Span, const I: usize, const J: usize>(
 ) -> [f32; J] {
     let (_, sums) = pass(l, span, None, fill, further, f);
     sums
+}
+
+/// `f` of every vector of a row that is too long for the caches, written past them where it goes to another place: what is
+/// written is not read before, and pushes nothing out.
+#[inline(always)]
+pub(crate) fn map_streamed<L: Lane, S: Span>(l: L, span: &mut S, f: impl Fn(L::V) -> L::V) {
+    span.trim();
+    let Some((from, to)) = span.apart() else {
+        walk(
+            l,
+            span,
+            0.0,
+            [],
+            #[inline(always)]
+            |x, []| (f(x), []),
+        );
+        return;
+    };
+    // From where on a whole chunk is aligned as any vector wants to be.
+    let start = to.as_ptr().align_offset(size_of::<Chunk>()).min(to.len());
+    let (Some((from_head, from)), Some((to_head, to))) = (from.split_at_checked(start), to.split_at_mut_checked(start))
+    else {
+        return;
+    };
+    let ((from, from_tail), (to, to_tail)) = (from.as_chunks(), to.as_chunks_mut());
+    for (chunk, to) in from.iter().zip(to) {
+        for k in 0..LANES / L::N {
+            l.stream(f(l.load(chunk, k)), to, k);
+        }
+    }
+    l.fence();
+    for (from, to) in [(from_head, to_head), (from_tail, to_tail)] {
+        for (from, to) in from.chunks(L::N).zip(to.chunks_mut(L::N)) {
+            l.store_part(f(l.load_part(from, 0.0)), to);
+        }
+    }
 }
 
 /// [`walk`], where the first term is what `f` writes, is not negative, is at most `one`, and is not summed but counted if it is
@@ -285,6 +356,9 @@ fn whole<L: Lane, S: Span, F: Fn(L::V, [L::V; I]) -> (L::V, [L::V; J]), const I:
         *other = stream.whole(l, block, c, k);
     }
     let (y, terms) = f(l.load(x, k), others);
+    if let (Some(next), 0) = (chunk(span.ahead(), block, c), k) {
+        l.prefetch(next);
+    }
     if let Some(to) = span.write().and_then(|row| chunk_mut(row, block, c)) {
         l.store(y, to, k);
     }

@@ -78,13 +78,11 @@ mod fused {
     const QUARTERS: [f32; 4] = [1.0, 1.189_207_1, core::f32::consts::SQRT_2, 1.681_792_9];
     /// The bits of 2^(k/4), less those that k itself adds to the exponent, and `more` there.
     const fn powers(more: u32) -> [f32; 4] {
-        let mut powers = QUARTERS;
-        let mut k = 0;
-        while k < 4 {
-            powers[k] = f32::from_bits(QUARTERS[k].to_bits() - ((k as u32) << 21) + (more << 23));
-            k += 1;
+        const fn power(quarter: f32, k: u32, more: u32) -> f32 {
+            f32::from_bits(quarter.to_bits() - (k << 21) + (more << 23))
         }
-        powers
+        let [a, b, c, d] = QUARTERS;
+        [power(a, 0, more), power(b, 1, more), power(c, 2, more), power(d, 3, more)]
     }
     const TIMES_2_64: [f32; 4] = powers(64);
     /// Less the bits of a factor, they are those of the quotient by it.
