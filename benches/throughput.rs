@@ -1,16 +1,17 @@
 //! Throughput in elements, ids `op/backend/rows x classes`: `cargo bench`.
 //!
-//! Shapes from one cache line to beyond the caches, short rows, an odd length; out of place and in place. Each result is
-//! compared with the reference before it is timed. `cargo test --benches` runs every benchmark once.
+//! Shapes in L1, L2, L3 and memory, short rows, an odd length; out of place, in place, and from an unaligned start. Each
+//! result is compared with the reference before it is timed. `cargo test --benches` runs every benchmark once. Comparisons
+//! with other crates and frameworks, and with the machine's limits, are beside this file: see README.md.
 #![allow(missing_docs, clippy::unwrap_used, reason = "criterion's entry points have no docs; a benchmark may panic")]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use xent::activation::Exp;
 use xent::{Backend, LogSoftmax, Rows, RowsMut, Sigmoid, SigmoidCrossEntropy, Softmax, SoftmaxCrossEntropy, reference};
 
-/// Rows and classes: in L1, L2 and L3, in memory; short rows; an odd length.
-const SHAPES: [(usize, usize); 7] =
-    [(1, 1000), (64, 1000), (8, 32_768), (8, 1 << 20), (4096, 2), (1024, 10), (1, 1003)];
+/// Rows and classes: in L1, L2, L3 and memory; short rows; an odd length; one short row.
+const SHAPES: [(usize, usize); 8] =
+    [(1, 1000), (64, 1000), (8, 131_072), (4, 1 << 22), (4096, 2), (1024, 10), (1, 1003), (1, 10)];
 
 fn logits(len: usize) -> Vec<f32> {
     (0..len).map(|i| ((i * 7919) % 2003) as f32 / 100.0 - 10.0).collect()
@@ -77,6 +78,19 @@ fn activations(c: &mut Criterion) {
     );
     bench(
         c,
+        "softmax_unaligned",
+        |_| (),
+        |b, classes, x, y| {
+            // One element less, from the second on: no row starts where a vector would like it.
+            let (rows, classes) = (x.len() / classes, classes - 1);
+            let (from, to) = (x.get(1..).unwrap(), y.get_mut(1..).unwrap());
+            let stride = classes + 1;
+            let from = Rows::strided(from, rows, classes, stride);
+            Softmax::new().backend(b).forward(from, RowsMut::strided(to, rows, classes, stride)).unwrap();
+        },
+    );
+    bench(
+        c,
         "log_softmax",
         |b| near(|x, y| LogSoftmax::new().backend(b).forward(x, y).unwrap(), reference::log_softmax),
         |b, classes, x, y| {
@@ -106,7 +120,16 @@ fn losses(c: &mut Criterion) {
             loss.loss_grad(Rows::new(x, classes), targets, RowsMut::new(dx, classes)).unwrap();
         },
     );
-    let labels: Vec<f32> = logits(8 << 20).iter().map(|x| f32::from(*x > 0.0)).collect();
+    bench(
+        c,
+        "softmax_cross_entropy_grad_in_place",
+        |_| (),
+        |b, classes, x, dx| {
+            let (loss, targets) = (SoftmaxCrossEntropy::new().backend(b), targets.get(..x.len() / classes).unwrap());
+            loss.loss_grad_in_place(RowsMut::new(dx, classes), targets).unwrap();
+        },
+    );
+    let labels: Vec<f32> = logits(4 << 22).iter().map(|x| f32::from(*x > 0.0)).collect();
     bench(
         c,
         "sigmoid_cross_entropy_grad",

@@ -9,13 +9,13 @@
 //! shifted into the exponent they are a power of two. The power carries a factor 2^64, so that it is never subnormal: taking
 //! the factor out again is the only rounding of a subnormal result.
 //!
-//! *Fused*: n is a multiple of 1/4 and |r| <= ln 2 / 8, so that q needs degree 2. 2^n is 2^floor(n) times one of four numbers,
+//! *By quarters*, in the fused family: n is a multiple of 1/4 and |r| <= ln 2 / 8, so that q needs degree 2. 2^n is 2^floor(n) times one of four numbers,
 //! picked by the two lowest bits; rounding these costs at most 0.32 ULP, where of eight it would cost 0.34 and 1 ULP be out of
 //! reach. The f32 nearest to ln 2 is too large by almost exactly 2^-29. n is kept times 2^-28, so that
 //! r^2 q + (n 2^-29) = (r^2 + n 2^-28) q, nearly, since q is nearly 1/2: for x <= 0, one fused operation is the second step of
 //! the reduction and the square in one.
 //!
-//! *Separate*: there, permutes are slow or missing. n is whole, |r| <= ln 2 / 2, and q has degree 4. ln 2 is subtracted in two
+//! *By whole powers*, in the separate family, where permutes are slow or missing: n is whole, |r| <= ln 2 / 2, and q has degree 4. ln 2 is subtracted in two
 //! parts (Cody and Waite), the first so short that its product with n is exact.
 //!
 //! What was tried and is slower or less exact is listed in `benches/README.md`.
@@ -33,9 +33,12 @@ pub(crate) const OVER_TWO_64: f32 = 1.0 / TWO_64;
 const LOWEST: f32 = -132.391_11;
 
 /// exp(x) for x <= 0: at most 1, and 1 only where it rounds to 1. -inf gives 0, NaN gives NaN.
+///
+/// By whole powers in both families, for the sake of what stands behind it: x / (1 + x) and ln(1 + x) magnify its error, and
+/// by quarters large errors are so frequent that these would have 2.30 and 2.15 ULP.
 #[inline(always)]
 pub(crate) fn exp_nonpos<L: Lane>(l: L, x: L::V) -> L::V {
-    l.mul(exp_nonpos_times_2_64(l, x), l.splat(OVER_TWO_64))
+    l.mul(whole::exp_nonpos(l, l.max(l.splat(LOWEST), x)), l.splat(OVER_TWO_64))
 }
 
 /// 2^64 exp(x) for x <= 0, which is never subnormal: sums of it keep all digits, and in a product the factor can be
@@ -43,7 +46,7 @@ pub(crate) fn exp_nonpos<L: Lane>(l: L, x: L::V) -> L::V {
 #[inline(always)]
 pub(crate) fn exp_nonpos_times_2_64<L: Lane>(l: L, x: L::V) -> L::V {
     let x = l.max(l.splat(LOWEST), x);
-    if L::FUSED { fused::exp_nonpos(l, x) } else { separate::exp_nonpos(l, x) }
+    if L::FUSED { quarters::exp_nonpos(l, x) } else { whole::exp_nonpos(l, x) }
 }
 
 /// exp(x) for all x. NaN gives NaN.
@@ -53,7 +56,7 @@ pub(crate) fn exp<L: Lane>(l: L, x: L::V) -> L::V {
     let x = l.min(l.splat(89.0), l.max(l.splat(-104.0), x));
     // The power is 2^n / back, which is neither subnormal nor infinite.
     let back = l.select(l.is_negative(x), l.splat(OVER_TWO_64), l.splat(TWO_64));
-    if L::FUSED { fused::exp(l, x, back) } else { separate::exp(l, x, back) }
+    if L::FUSED { quarters::exp(l, x, back) } else { whole::exp(l, x, back) }
 }
 
 /// (1) from the power and r, where `square` is r^2.
@@ -63,7 +66,7 @@ fn end<L: Lane>(l: L, power: L::V, r: L::V, square: L::V, q: L::V) -> L::V {
     l.mul_add(power, f, power)
 }
 
-mod fused {
+mod quarters {
     use super::{LN_2, LOG2_E, Lane, end};
 
     /// 2^-28: the unit of n for x <= 0.
@@ -125,7 +128,7 @@ mod fused {
     }
 }
 
-mod separate {
+mod whole {
     use super::{LN2_HI, LN2_LO, LOG2_E, Lane, end};
 
     /// 1.5 * 2^23, of which the last bit is worth 1.

@@ -1,0 +1,419 @@
+# /// script
+# requires-python = ">=3.11"
+# ///
+"""How near to the machine's limits is xent? Prints Markdown tables; x86-64 Linux.
+
+    python3 benches/limits.py [--seconds 10] [--write]
+
+Needs cargo, llvm-mca and llvm-objdump (`apt-get install llvm`), else the standard library. With --write the tables
+replace what stands between the two marker comments in benches/README.md, if it has them.
+
+Loops
+- The harness, benches/peers/benches/limits.rs, runs an operation once on 2048 elements between two breakpoints. Every
+  instruction of it is stepped over with ptrace, so what is looked at are the instructions that run, of the binary that
+  is timed: ends of blocks of sums and all. softmax_loss_grad is SoftmaxCrossEntropy with class indices,
+  sigmoid_loss_grad is SigmoidCrossEntropy.
+- A pass is the stretch of time from the first to the last visit of a loop's head, with all loops inside it. Elements of
+  an iteration are 2048 over the visits, rounded to a power of two. It is named after what its instructions do.
+- The bound is what the busiest unit needs, in cycles per 16 elements, were all else free. llvm-mca's is its "block
+  reciprocal throughput" of the instructions of the whole pass, for CPUs that LLVM 14 has a model of.
+- `spill` are vector moves from and to the stack, `jump` conditional jumps, both per iteration: what a loop could do
+  without.
+
+The model of Zen 5, which is not among those: pipes 0 to 3 for vectors, each starts an operation a cycle.
+
+    0, 1    multiplications, FMA, blends by a vector's sign
+    2, 3    add, subtract, max, min, comparisons to a vector, conversions, shifts; scalef takes two
+    1, 2    permutes, comparisons to a mask
+    any     integer add and subtract, logic, blends by a mask
+    none    moves between registers
+    division: 5 cycles of its own unit, at any width
+
+Also a cycle: 2 vector loads, 1 store of 512 bits or 2 shorter, 8 instructions. The bound is the largest of these, and
+over all sets of pipes: operations that fit no other pipe, over the pipes of the set. The pipes and the division were
+found by timing each instruction alone and paired with FMA and with addition on a Zen 5 server core. Zen 4 has pipes of
+half the width: an operation on 512 bits takes its pipe twice, and the bound is about twice as large.
+
+Times
+- The smallest of many turns that all operations take with each other. Cycles are counted by a chain of dependent
+  additions that takes turns with them.
+- L1: a row of 2048 elements. The operation's bound is the sum of its passes' by the model of Zen 5; the share is bound
+  over measured. What is not in the bound: the call, what stands between the loops, and waiting for results.
+- Memory: 2 rows of 16 Mi elements, 64 MiB each. The traffic bound is the time of plain loops that go through memory as
+  the kernels do (PASSES), row by row, with vectors of whichever width is faster; they take turns with the operations.
+  The share is the larger of it and the port bound of L1, over measured. It may exceed 100%: plain loops are no proof.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations, pairwise
+from math import log2
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+README = HERE / "README.md"
+BEGIN, END = "<!-- limits -->", "<!-- /limits -->"
+
+LENGTH = 2048
+FEWEST_ITERATIONS = 7
+OPS = ["exp", "sigmoid", "softmax", "log_softmax", "softmax_loss_grad", "sigmoid_loss_grad"]
+BACKENDS = ["avx2", "avx512"]
+MCA_CPUS = ["znver3", "skylake-avx512"]
+
+# How the kernels go through memory, pass by pass, as plain loops that do the same.
+PASSES = {
+    "softmax": ("read", "copy_streamed"),
+    "softmax_in_place": ("read", "update"),
+    "softmax_loss_grad": ("read", "copy_streamed"),
+    "softmax_loss_grad_in_place": ("read", "update"),
+}
+# The cache lines that a plain loop moves for a line of elements: what is written is read first unless it is streamed.
+LINES = {"read": 1, "fill": 2, "fill_streamed": 1, "update": 2, "copy": 3, "copy_streamed": 2}
+LONG_LENGTH = 2 << 24
+
+PTRACE_TRACEME, PTRACE_PEEKTEXT, PTRACE_PEEKUSER, PTRACE_CONT, PTRACE_SINGLESTEP = 0, 1, 3, 7, 9
+RIP = 16 * 8  # in the kernel's `struct user`
+INT3 = 0xCC
+
+# The first that matches the mnemonic, after its `v`: the pipes, and operations for each.
+PIPES: list[tuple[str, str, int]] = [
+    (r"scalef", "23", 2),
+    (r"fn?m(add|sub)|mul[ps][sd]|blendv", "01", 1),
+    (r"(add|sub|max|min)[ps][sd]|cvt|roundp|p(sll|srl|sra)|p(max|min)", "23", 1),
+    (r"perm|shuf|unpck|broadcast|insert|extract|p?movmsk|pmov|cmp|pcmp|ptest", "12", 1),
+    (r"mov", "", 0),
+    (r"", "0123", 1),
+]
+DIVISION_CYCLES = 5.0
+WIDTH = 8
+
+libc = ctypes.CDLL(None, use_errno=True)
+libc.ptrace.restype = ctypes.c_long
+libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+
+
+@dataclass(frozen=True)
+class Instruction:
+    text: str
+
+    @property
+    def mnemonic(self) -> str:
+        return self.text.split(maxsplit=1)[0]
+
+    @property
+    def is_vector(self) -> bool:
+        return re.search(r"%[xyz]mm", self.text) is not None
+
+    @property
+    def is_jump(self) -> bool:
+        return self.mnemonic.startswith("j")
+
+    @property
+    def is_conditional_jump(self) -> bool:
+        return self.is_jump and self.mnemonic != "jmp"
+
+    @property
+    def is_vector_move(self) -> bool:
+        return self.is_vector and re.match(r"v?mov[aud]", self.mnemonic) is not None
+
+    @property
+    def is_vector_store(self) -> bool:
+        return self.is_vector and re.search(r"\)( \{%k\d\})?$", self.text) is not None
+
+    @property
+    def is_vector_load(self) -> bool:
+        return self.is_vector and "(" in self.text and not self.is_vector_store
+
+    @property
+    def is_spill(self) -> bool:
+        return self.is_vector_move and re.search(r"\(%r[sb]p\b", self.text) is not None
+
+    def does(self, pattern: str) -> bool:
+        return self.is_vector and re.match("v?(" + pattern + ")", self.mnemonic) is not None
+
+    def pipes(self) -> tuple[str, int]:
+        """The pipes that can execute it, and how many operations it is."""
+        is_load_alone = self.is_vector_load and self.does("mov|broadcast")
+        if not self.is_vector or self.is_vector_store or is_load_alone or self.does("div"):
+            return "", 0
+        if self.does("cmp") and "%k" not in self.text:
+            return "23", 1
+        return next((pipes, count) for pattern, pipes, count in PIPES if self.does(pattern))
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A pass over the elements, as it was executed from one visit of its loop's head to the last."""
+
+    name: str
+    code: list[Instruction]
+    iterations: int
+    elements: int  # of an iteration
+
+    def per_iteration(self, count: int) -> float:
+        return count / self.iterations
+
+    def per_16(self, cycles: float) -> float:
+        return cycles * 16 / (self.iterations * self.elements)
+
+    def bound(self) -> float:
+        """Cycles per 16 elements by the model of Zen 5."""
+        return self.per_16(zen5(self.code))
+
+
+def zen5(code: Sequence[Instruction]) -> float:
+    """Cycles that the busiest unit needs."""
+    work: Counter[str] = Counter()
+    for pipes, count in (instruction.pipes() for instruction in code):
+        work[pipes] += count
+    work.pop("", None)
+    sets = ["".join(pipes) for size in range(1, 5) for pipes in combinations("0123", size)]
+    busiest = max(sum(count for pipes, count in work.items() if set(pipes) <= set(some)) / len(some) for some in sets)
+    stores = [instruction for instruction in code if instruction.is_vector_store]
+    wide = sum("%zmm" in store.text for store in stores)
+    return max(
+        busiest,
+        DIVISION_CYCLES * sum(instruction.does("div") for instruction in code),
+        sum(instruction.is_vector_load for instruction in code) / 2,
+        wide + (len(stores) - wide) / 2,
+        len(code) / WIDTH,
+    )
+
+
+def mca(code: Sequence[Instruction], cpu: str) -> float | None:
+    """Cycles by llvm-mca, if its model has all instructions."""
+    command = ["llvm-mca", "-mtriple=x86_64", f"-mcpu={cpu}", "-iterations=1"]
+    command += ["-instruction-info=0", "-resource-pressure=0"]
+    # A jump's target says nothing here, and a number is not one.
+    text = "\n".join(f"{i.mnemonic} 0f" if i.is_jump else i.text for i in code) + "\n0:\n"
+    run = subprocess.run(command, input=text, capture_output=True, text=True)
+    found = re.search(r"^Block RThroughput:\s*([\d.]+)", run.stdout, re.MULTILINE)
+    return float(found[1]) if found and run.returncode == 0 else None
+
+
+def build() -> Path:
+    command = ["cargo", "bench", "--no-run", "--bench", "limits", "--manifest-path", str(HERE / "peers" / "Cargo.toml")]
+    run = subprocess.run([*command, "--message-format=json-render-diagnostics"], stdout=subprocess.PIPE, text=True)
+    if run.returncode != 0:
+        sys.exit(run.returncode)
+    messages = map(json.loads, run.stdout.splitlines())
+    return Path(next(m["executable"] for m in messages if m.get("target", {}).get("name") == "limits"))
+
+
+def disassemble(binary: Path) -> dict[int, Instruction]:
+    command = ["llvm-objdump", "-d", "--no-show-raw-insn", "--section=.text", str(binary)]
+    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    found = (re.match(r"\s*([0-9a-f]+):\s+(.*)", line) for line in lines)
+    return {int(m[1], 16): Instruction(re.sub(r"\s*(#|<).*", "", m[2])) for m in found if m}
+
+
+def trace(binary: Path, op: str, backend: str) -> list[int]:
+    """Addresses, as in the file, of the instructions that the operation executes; none where the backend is missing."""
+    pid = os.fork()
+    if pid == 0:
+        libc.ptrace(PTRACE_TRACEME, 0, None, None)
+        os.execv(binary, [str(binary), "trace", op, backend])
+    os.waitpid(pid, 0)
+    base = load_address(pid, binary)
+    if not resume(pid, PTRACE_CONT):
+        return []
+    addresses = list(steps(pid))
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    return [address - base for address in addresses]
+
+
+def steps(pid: int) -> Iterator[int]:
+    """The addresses of the instructions up to the next breakpoint."""
+    while (peek(pid, PTRACE_PEEKTEXT, rip := peek(pid, PTRACE_PEEKUSER, RIP)) & 0xFF) != INT3:
+        yield rip
+        if not resume(pid, PTRACE_SINGLESTEP):
+            sys.exit("the harness ended before its second breakpoint")
+
+
+def resume(pid: int, request: int) -> bool:
+    if libc.ptrace(request, pid, None, None) != 0:
+        sys.exit(f"ptrace is not allowed here: {os.strerror(ctypes.get_errno())}")
+    return os.WIFSTOPPED(os.waitpid(pid, 0)[1])
+
+
+def peek(pid: int, request: int, address: int) -> int:
+    return libc.ptrace(request, pid, address, None) & (1 << 64) - 1
+
+
+def load_address(pid: int, binary: Path) -> int:
+    maps = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    return int(next(line for line in maps if line.endswith(str(binary))).partition("-")[0], 16)
+
+
+def passes(addresses: Sequence[int], code: dict[int, Instruction]) -> list[Pass]:
+    jumps = ((a, b) for a, b in pairwise(addresses) if b <= a and a in code and code[a].is_jump)
+    heads = {head for head, count in Counter(b for _, b in jumps).items() if count >= FEWEST_ITERATIONS}
+    visits: dict[int, list[int]] = {}
+    for time, address in enumerate(addresses):
+        if address in heads:
+            visits.setdefault(address, []).append(time)
+    loops = sorted(visits.values(), key=lambda times: times[0])
+    merged: list[list[list[int]]] = []
+    for times in loops:
+        if merged and times[0] < max(loop[-1] for loop in merged[-1]):
+            merged[-1].append(times)
+        else:
+            merged.append([times])
+    return [make_pass(outermost(loops), addresses, code) for loops in merged]
+
+
+def outermost(loops: Sequence[list[int]]) -> list[int]:
+    """Of loops in one another, the one with the fewest visits among those that last as long as all."""
+    whole = max(loop[-1] for loop in loops) - min(loop[0] for loop in loops)
+    return min((loop for loop in loops if loop[-1] - loop[0] > 0.9 * whole), key=len, default=max(loops, key=len))
+
+
+def make_pass(times: Sequence[int], addresses: Sequence[int], code: dict[int, Instruction]) -> Pass:
+    executed = [code.get(address, Instruction("nop")) for address in addresses[times[0] : times[-1]]]
+    # The first iteration may stand before the loop, or the last behind it.
+    elements = 2 ** round(log2(LENGTH / len(times)))
+    return Pass(describe(executed), executed, len(times) - 1, elements)
+
+
+def describe(executed: Sequence[Instruction]) -> str:
+    def often(pattern: str) -> bool:
+        return sum(instruction.does(pattern) for instruction in executed) >= LENGTH / 32
+
+    parts = ["exp" if often("fn?m(add|sub)") else "max" if often("max") else "scale" if often("mul") else "subtract"]
+    stores = sum(i.is_vector_store and not i.is_spill for i in executed)
+    parts += ["divide"] * often("div") + ["store"] * (stores >= LENGTH / 32)
+    return " + ".join(parts)
+
+
+def times(binary: Path, seconds: float) -> dict[str, dict[str, float]]:
+    """Nanoseconds, by section and name."""
+    command = [binary, "time", str(seconds), *{",".join(passes) for passes in PASSES.values()}]
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    sections: dict[str, dict[str, float]] = {}
+    for line in output.splitlines():
+        section, name, nanoseconds = line.split()
+        sections.setdefault(section, {})[name] = float(nanoseconds)
+    return sections
+
+
+def table(header: str, rows: Iterable[Sequence[object]]) -> str:
+    names = header.split("|")
+    rule = ["---" if name.startswith("op") or name in ("pass", "plain loop", "passes") else "---:" for name in names]
+    return "\n".join("|" + "|".join(f" {cell} " for cell in row) + "|" for row in [names, rule, *rows])
+
+
+def loops_table(found: dict[str, list[Pass]]) -> str:
+    def row(op: str, part: Pass) -> list[object]:
+        instructions = part.per_iteration(len(part.code))
+        spills = part.per_iteration(sum(i.is_spill for i in part.code))
+        jumps = part.per_iteration(sum(i.is_conditional_jump for i in part.code))
+        bounds = [mca(part.code, cpu) for cpu in MCA_CPUS]
+        cells = ["-" if bound is None else f"{part.per_16(bound):.2f}" for bound in bounds]
+        counts = [f"{count:.1f}".removesuffix(".0") for count in (instructions, spills, jumps)]
+        return [op, part.name, part.elements, *counts, *cells, f"{part.bound():.2f}"]
+
+    header = "op|pass|elements|instructions|spill|jump|" + "|".join(MCA_CPUS) + "|Zen 5"
+    return table(header, [row(op, part) for op, parts in found.items() for part in parts])
+
+
+def l1_table(found: dict[str, list[Pass]], measured: dict[str, float], clock: float) -> str:
+    rows = []
+    for op, parts in found.items():
+        bound, nanoseconds = sum(part.bound() for part in parts), measured[op] / LENGTH
+        cycles = nanoseconds * 16 / clock
+        rows.append([op, f"{nanoseconds:.3f}", f"{cycles:.2f}", f"{bound:.2f}", f"{bound / cycles:.0%}"])
+    return table("op|ns per element|cycles per 16|bound|share", rows)
+
+
+def plain_table(plain: dict[str, float]) -> str:
+    def row(name: str, lines: int) -> list[object]:
+        nanoseconds = plain[name] / LONG_LENGTH
+        return [name, f"{nanoseconds:.3f}", lines, f"{4 * lines / nanoseconds:.0f}"]
+
+    return table("plain loop|ns per element|lines moved|GB/s", [row(name, lines) for name, lines in LINES.items()])
+
+
+def memory_table(long: dict[str, float], plain: dict[str, float], ports: dict[str, float]) -> str:
+    def row(op: str, backend: str) -> list[object]:
+        traffic = plain[",".join(PASSES[op])] / LONG_LENGTH
+        port = ports[f"{op.removesuffix('_in_place')}/{backend}"]
+        measured = long[f"{op}/{backend}"] / LONG_LENGTH
+        numbers = [f"{number:.3f}" for number in (measured, traffic, port)]
+        return [f"{op}/{backend}", ", ".join(PASSES[op]), *numbers, f"{max(traffic, port) / measured:.0%}"]
+
+    rows = [row(op, backend) for op in PASSES for backend in BACKENDS if f"{op}/{backend}" in long]
+    return table("op|passes|ns per element|traffic bound|port bound|share", rows)
+
+
+def fastest(plain: dict[str, float]) -> dict[str, float]:
+    """Of each plain loop, with vectors of whichever width."""
+    best: dict[str, float] = {}
+    for name, nanoseconds in plain.items():
+        name = name.partition("/")[0]
+        best[name] = min(nanoseconds, best.get(name, nanoseconds))
+    return best
+
+
+def cpu() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "an unknown CPU")
+
+
+def report(binary: Path, seconds: float) -> str:
+    code = disassemble(binary)
+    traces = {f"{op}/{backend}": trace(binary, op, backend) for op in OPS for backend in BACKENDS}
+    found = {op: passes(addresses, code) for op, addresses in traces.items() if addresses}
+    for op in (op for op, parts in found.items() if not parts):
+        print(f"{op}: no loop found", file=sys.stderr)
+    measured = times(binary, seconds)
+    clock = measured["clock"]["1000_cycles"] / 1000
+    ports = {op: clock * sum(part.bound() for part in parts) / 16 for op, parts in found.items()}
+    plain = fastest(measured["plain"])
+    return "\n\n".join([
+        f"{cpu()} at {1 / clock:.2f} GHz. Bounds of the loops, in cycles per 16 elements:",
+        loops_table(found),
+        f"A row of {LENGTH} elements, in L1:",
+        l1_table(found, measured["L1"], clock),
+        "Rows of 64 MiB:",
+        plain_table(plain),
+        memory_table(measured["long"], plain, ports),
+    ])
+
+
+def write(text: str) -> None:
+    old = README.read_text() if README.exists() else ""
+    before, begin, rest = old.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        sys.exit(f"{README} has no {BEGIN} and {END}")
+    README.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="xent and the limits of the machine")
+    parser.add_argument("--seconds", type=float, default=10, help="in L1; twice as many in memory (default: 10)")
+    parser.add_argument("--write", action="store_true", help="into benches/README.md, between its marker comments")
+    arguments = parser.parse_args()
+    if not all(map(shutil.which, ["cargo", "llvm-mca", "llvm-objdump"])):
+        sys.exit("needs cargo, llvm-mca and llvm-objdump: apt-get install llvm")
+    text = report(build(), arguments.seconds)
+    print(text)
+    if arguments.write:
+        write(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,324 @@
+//! What benches/limits.py runs. It stands here to be built as the comparison with the peers is: what is looked at and
+//! timed is what a program gets.
+//!
+//! ```text
+//! limits trace OP BACKEND    an operation once, between two breakpoints
+//! limits time SECONDS A,B C  lines of `section name nanoseconds`; plain loops A, B one after the other, and C
+//! ```
+
+#[cfg(target_arch = "x86_64")]
+mod x86_64 {
+    use core::arch::asm;
+    use std::cell::RefCell;
+    use std::hint::black_box;
+    use std::ops::{Deref, DerefMut};
+    use std::time::{Duration, Instant};
+    use xent::activation::Exp;
+    use xent::{Backend, LogSoftmax, Rows, RowsMut, Sigmoid, SigmoidCrossEntropy, Softmax, SoftmaxCrossEntropy};
+
+    /// Three tables of it fit in the smallest L1 data cache; a row of it is long enough for every loop to settle.
+    const L1_LEN: usize = 2048;
+    const LONG_ROWS: usize = 2;
+    const LONG_CLASSES: usize = 1 << 24;
+    const BACKENDS: [&str; 2] = ["avx2", "avx512"];
+    /// A timed batch takes about as long: short enough to fit between two interruptions.
+    const BATCH: Duration = Duration::from_micros(50);
+
+    /// Floats that start on a cache line.
+    struct Floats {
+        memory: Vec<f32>,
+        start: usize,
+    }
+
+    impl Floats {
+        fn new(values: impl ExactSizeIterator<Item = f32>) -> Self {
+            const LINE: usize = 64;
+            let mut memory: Vec<f32> = Vec::with_capacity(values.len() + LINE / size_of::<f32>());
+            let start = memory.as_ptr().align_offset(LINE);
+            memory.resize(start, 0.0);
+            memory.extend(values);
+            Self { memory, start }
+        }
+    }
+
+    impl Deref for Floats {
+        type Target = [f32];
+        fn deref(&self) -> &[f32] {
+            &self.memory[self.start..]
+        }
+    }
+
+    impl DerefMut for Floats {
+        fn deref_mut(&mut self) -> &mut [f32] {
+            &mut self.memory[self.start..]
+        }
+    }
+
+    struct Tables {
+        x: Floats,
+        y: Floats,
+        labels: Floats,
+        classes: usize,
+    }
+
+    impl Tables {
+        fn new(rows: usize, classes: usize) -> Self {
+            let x = Floats::new((0..rows * classes).map(|i| ((i * 7919) % 2003) as f32 / 100.0 - 10.0));
+            let y = Floats::new(x.iter().copied());
+            let labels = Floats::new(x.iter().take(L1_LEN).map(|&x| f32::from(x > 0.0)));
+            Self { x, y, labels, classes }
+        }
+
+        fn pair(&mut self) -> (Rows<'_>, RowsMut<'_>) {
+            (Rows::new(&self.x, self.classes), RowsMut::new(&mut self.y, self.classes))
+        }
+
+        fn in_place(&mut self) -> RowsMut<'_> {
+            RowsMut::new(&mut self.y, self.classes)
+        }
+    }
+
+    type Run = fn(&mut Tables, Backend);
+
+    const OPS: [(&str, Run); 6] = [
+        ("exp", |t, b| Exp::new().backend(b).forward(&t.x[..], &mut t.y[..]).unwrap()),
+        ("sigmoid", |t, b| Sigmoid::new().backend(b).forward(&t.x[..], &mut t.y[..]).unwrap()),
+        ("softmax", softmax),
+        ("log_softmax", |t, b| {
+            let (x, y) = t.pair();
+            LogSoftmax::new().backend(b).forward(x, y).unwrap();
+        }),
+        ("softmax_loss_grad", loss_grad),
+        ("sigmoid_loss_grad", |t, b| {
+            let (x, labels) = (Rows::new(&t.x, t.classes), Rows::new(&t.labels, t.classes));
+            let dx = RowsMut::new(&mut t.y, t.classes);
+            black_box(SigmoidCrossEntropy::new().backend(b).loss_grad(x, labels, dx).unwrap());
+        }),
+    ];
+
+    const LONG_OPS: [(&str, Run); 4] = [
+        ("softmax", softmax),
+        ("softmax_in_place", |t, b| Softmax::new().backend(b).forward_in_place(t.in_place()).unwrap()),
+        ("softmax_loss_grad", loss_grad),
+        ("softmax_loss_grad_in_place", |t, b| {
+            black_box(SoftmaxCrossEntropy::new().backend(b).loss_grad_in_place(t.in_place(), &[0_u32, 1]).unwrap());
+        }),
+    ];
+
+    fn softmax(t: &mut Tables, b: Backend) {
+        let (x, y) = t.pair();
+        Softmax::new().backend(b).forward(x, y).unwrap();
+    }
+
+    fn loss_grad(t: &mut Tables, b: Backend) {
+        let (x, dx) = t.pair();
+        let targets = &[0_u32, 1][..x.rows()];
+        black_box(SoftmaxCrossEntropy::new().backend(b).loss_grad(x, targets, dx).unwrap());
+    }
+
+    /// Reads `x` or `y`, writes `y`.
+    type PlainLoop = unsafe fn(&[f32], &mut [f32]);
+
+    const PLAIN_LOOPS: [&str; 6] = ["read", "fill", "fill_streamed", "update", "copy", "copy_streamed"];
+
+    fn plain_loop(name: &str, backend: &str) -> PlainLoop {
+        let position = PLAIN_LOOPS.iter().position(|known| *known == name).expect("a plain loop");
+        if backend == "avx512" { avx512::LOOPS[position] } else { avx2::LOOPS[position] }
+    }
+
+    macro_rules! plain_loops {
+        ($module:ident, $feature:literal, $vector:ident, $lanes:literal, $add:ident, $splat:ident, $stream:ident) => {
+            /// In the order of `PLAIN_LOOPS`. Volatile, so that none becomes memset or memcpy, which choose by
+            /// themselves whether to stream.
+            ///
+            /// # Safety
+            /// The machine has the feature, and tables start on a cache line.
+            mod $module {
+                use super::PlainLoop;
+                use core::arch::x86_64::{_mm_sfence, $add, $splat, $stream, $vector};
+                use std::hint::black_box;
+
+                pub(super) const LOOPS: [PlainLoop; 6] = [read, fill, fill_streamed, update, copy, copy_streamed];
+
+                fn vectors(x: &[f32]) -> impl Iterator<Item = *const $vector> {
+                    x.as_chunks::<$lanes>().0.iter().map(|from| from.as_ptr().cast())
+                }
+
+                fn vectors_mut(y: &mut [f32]) -> impl Iterator<Item = *mut $vector> {
+                    y.as_chunks_mut::<$lanes>().0.iter_mut().map(|to| to.as_mut_ptr().cast())
+                }
+
+                #[target_feature(enable = $feature)]
+                unsafe fn read(x: &[f32], _: &mut [f32]) {
+                    let mut sums = [$splat(0.0); 8];
+                    for block in x.as_chunks::<{ 8 * $lanes }>().0 {
+                        for (sum, from) in sums.iter_mut().zip(vectors(block)) {
+                            // SAFETY: a whole vector.
+                            *sum = $add(*sum, unsafe { from.read_volatile() });
+                        }
+                    }
+                    black_box(sums);
+                }
+
+                #[target_feature(enable = $feature)]
+                unsafe fn fill(_: &[f32], y: &mut [f32]) {
+                    for to in vectors_mut(y) {
+                        // SAFETY: a whole vector.
+                        unsafe { to.write_volatile($splat(0.5)) };
+                    }
+                }
+
+                #[target_feature(enable = $feature)]
+                unsafe fn fill_streamed(_: &[f32], y: &mut [f32]) {
+                    for to in vectors_mut(y) {
+                        // SAFETY: a whole vector.
+                        unsafe { $stream(to.cast(), $splat(0.5)) };
+                    }
+                    _mm_sfence();
+                }
+
+                #[target_feature(enable = $feature)]
+                unsafe fn update(_: &[f32], y: &mut [f32]) {
+                    for to in vectors_mut(y) {
+                        // SAFETY: a whole vector.
+                        unsafe { to.write_volatile($add(to.read_volatile(), $splat(0.5))) };
+                    }
+                }
+
+                #[target_feature(enable = $feature)]
+                unsafe fn copy(x: &[f32], y: &mut [f32]) {
+                    for (from, to) in vectors(x).zip(vectors_mut(y)) {
+                        // SAFETY: whole vectors.
+                        unsafe { to.write_volatile(from.read_volatile()) };
+                    }
+                }
+
+                #[target_feature(enable = $feature)]
+                unsafe fn copy_streamed(x: &[f32], y: &mut [f32]) {
+                    for (from, to) in vectors(x).zip(vectors_mut(y)) {
+                        // SAFETY: whole vectors.
+                        unsafe { $stream(to.cast(), from.read_volatile()) };
+                    }
+                    _mm_sfence();
+                }
+            }
+        };
+    }
+
+    plain_loops!(avx2, "avx2", __m256, 8, _mm256_add_ps, _mm256_set1_ps, _mm256_stream_ps);
+    plain_loops!(avx512, "avx512f", __m512, 16, _mm512_add_ps, _mm512_set1_ps, _mm512_stream_ps);
+
+    /// Plain loops, one after the other on each row.
+    fn go_through(tables: &mut Tables, loops: &[PlainLoop]) {
+        for (x, y) in tables.x.chunks(tables.classes).zip(tables.y.chunks_mut(tables.classes)) {
+            for run in loops {
+                // SAFETY: only asked for where the backend of the same name is there; rows are whole cache lines.
+                unsafe { run(x, y) };
+            }
+        }
+    }
+
+    /// A thousand additions that wait for each other, a cycle each.
+    fn clock() {
+        let mut x = 1_u64;
+        for _ in 0..10 {
+            // SAFETY: changes one register and the flags.
+            unsafe { asm!(".rept 100", "add {x}, {x}", ".endr", x = inout(reg) x, options(nomem, nostack)) };
+        }
+        black_box(x);
+    }
+
+    pub fn trace(op: &str, backend: &str) {
+        let (_, run) = OPS.into_iter().find(|(name, _)| *name == op).expect("an operation");
+        let Ok(backend) = Backend::named(backend) else { return };
+        let mut tables = Tables::new(1, L1_LEN);
+        run(&mut tables, backend);
+        // SAFETY: stops in the tracer, which goes on behind it.
+        unsafe { asm!("int3") };
+        run(&mut tables, backend);
+        // SAFETY: as above.
+        unsafe { asm!("int3") };
+    }
+
+    struct Contender<'a> {
+        name: String,
+        run: Box<dyn FnMut() + 'a>,
+        calls: u32,
+        best: f64,
+    }
+
+    impl<'a> Contender<'a> {
+        fn new(name: String, mut run: impl FnMut() + 'a) -> Self {
+            run();
+            let start = Instant::now();
+            run();
+            let calls = BATCH.as_nanos() / start.elapsed().as_nanos().max(1);
+            Self { name, run: Box::new(run), calls: u32::try_from(calls).unwrap().max(1), best: f64::INFINITY }
+        }
+
+        fn turn(&mut self) {
+            if self.calls > 1 {
+                // Not counted: brings the tables back into L1.
+                (self.run)();
+            }
+            let start = Instant::now();
+            for _ in 0..self.calls {
+                (self.run)();
+            }
+            self.best = self.best.min(start.elapsed().as_secs_f64() * 1e9 / f64::from(self.calls));
+        }
+    }
+
+    /// All take turns; the fastest turn of each counts.
+    fn interleave(mut contenders: Vec<Contender<'_>>, seconds: f64) {
+        let start = Instant::now();
+        while start.elapsed().as_secs_f64() < seconds {
+            contenders.iter_mut().for_each(Contender::turn);
+        }
+        for Contender { name, best, .. } in contenders {
+            println!("{name} {best}");
+        }
+    }
+
+    /// `skeletons` are plain loops with their names between commas.
+    pub fn time(seconds: f64, skeletons: &[&str]) {
+        let backends: Vec<(&str, Backend)> =
+            BACKENDS.iter().filter_map(|name| Some((*name, Backend::named(name).ok()?))).collect();
+
+        let mut contenders = vec![Contender::new("clock 1000_cycles".into(), clock)];
+        for (op, run) in OPS {
+            for &(name, backend) in &backends {
+                let mut tables = Tables::new(1, L1_LEN);
+                contenders.push(Contender::new(format!("L1 {op}/{name}"), move || run(&mut tables, backend)));
+            }
+        }
+        interleave(contenders, seconds);
+
+        let tables = &RefCell::new(Tables::new(LONG_ROWS, LONG_CLASSES));
+        let mut contenders = Vec::new();
+        for &(name, backend) in &backends {
+            for skeleton in PLAIN_LOOPS.iter().chain(skeletons) {
+                let loops: Vec<_> = skeleton.split(',').map(|part| plain_loop(part, name)).collect();
+                let run = move || go_through(&mut tables.borrow_mut(), &loops);
+                contenders.push(Contender::new(format!("plain {skeleton}/{name}"), run));
+            }
+            for (op, run) in LONG_OPS {
+                let run = move || run(&mut tables.borrow_mut(), backend);
+                contenders.push(Contender::new(format!("long {op}/{name}"), run));
+            }
+        }
+        interleave(contenders, seconds * 2.0);
+    }
+}
+
+fn main() {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let arguments: Vec<String> = std::env::args().skip(1).collect();
+        match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            ["trace", op, backend] => x86_64::trace(op, backend),
+            ["time", seconds, ref skeletons @ ..] => x86_64::time(seconds.parse().expect("seconds"), skeletons),
+            _ => println!("run by benches/limits.py"),
+        }
+    }
+}
