@@ -21,15 +21,6 @@ pub(crate) struct Grid {
     pub(crate) width: usize,
 }
 
-impl Grid {
-    /// Whether it has `rows` rows, and a slice of that length all of their elements.
-    #[inline(always)]
-    pub(crate) fn fills(self, rows: usize, len: usize) -> bool {
-        let needed = (rows - 1).checked_mul(self.stride).and_then(|last| last.checked_add(self.width));
-        self.rows >= rows && self.width <= COLUMNS && needed.is_some_and(|needed| needed <= len)
-    }
-}
-
 /// The token of an instruction set; having one is the right to use it.
 ///
 /// Every operation is the IEEE one in each lane, so two implementations that agree on [`mul_add`](Self::mul_add) give

@@ -1,7 +1,7 @@
 //! Eight lanes: AVX2 with FMA.
 
 use super::x86::arch::*;
-use super::x86::{Level, level, load_first, on_registers, store_first};
+use super::x86::{Level, has_rows, level, load_first, on_registers, store_first};
 use crate::lane::{COLUMNS, Chunk, Grid, Lane, Op, gather, scatter};
 
 /// Made by [`detect`] alone: the proof that the CPU has the instructions and the system keeps the registers.
@@ -147,7 +147,7 @@ impl Lane for Token {
 
     #[inline(always)]
     fn columns(self, from: &[f32], at: Grid) -> [__m256; COLUMNS] {
-        if !at.fills(8, from.len()) {
+        if !has_rows(at, 8, from.len()) {
             return gather(self, from, at);
         }
         // SAFETY: the rows 0 to 7 are there, `width` floats at each multiple of the stride.
@@ -160,7 +160,7 @@ impl Lane for Token {
     }
     #[inline(always)]
     fn store_columns(self, columns: [__m256; COLUMNS], to: &mut [f32], at: Grid) {
-        if !at.fills(8, to.len()) {
+        if !has_rows(at, 8, to.len()) {
             return scatter(self, columns, to, at);
         }
         for (i, rows) in transpose(self, columns).into_iter().enumerate() {
