@@ -1,0 +1,128 @@
+//! Rows long enough for the other ways through them: 2048 elements, where exponentials of 1 begin to be found block by block,
+//! and 2^18, where the statistics are found with one read of memory. Against the reference, and the same bits in a family.
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod support;
+
+use support::{Rng, Worst, backends, bound, same_bits, to_f64};
+use xent::{Backend, LogSoftmax, Softmax, SoftmaxCrossEntropy, reference};
+
+const LENGTHS: [usize; 8] = [2047, 2048, 2049, 4096, 5003, 1 << 18, (1 << 18) + 1, (1 << 18) + 5003];
+
+/// Where in a row of some length its largest elements are.
+type Largest = fn(usize) -> Vec<usize>;
+
+const PLACES: [Largest; 6] = [
+    |_| vec![0],
+    |len| vec![len - 1],
+    |len| vec![len / 2],
+    |len| vec![0, len - 1],
+    // More blocks than are looked through again.
+    |len| (0..7).map(|i| i * (len / 7)).collect(),
+    |len| (len / 3..len / 3 + 5).collect(),
+];
+
+fn rows(len: usize) -> Vec<Vec<f32>> {
+    let mut rng = Rng(len as u64);
+    let mut rows = vec![vec![1.5; len], rng.row(len, -10.0, 10.0)];
+    // Ever larger: each block has another maximum.
+    rows.push((0..len).map(|i| 20.0 * i as f32 / len as f32).collect());
+    for places in PLACES {
+        // Nearly certain, and not at all.
+        for (low, high) in [(-40.0, -20.0), (-1.0, 0.0)] {
+            let mut row = rng.row(len, low, high);
+            for place in places(len) {
+                row[place] = 0.25;
+            }
+            row[len / 5] = f32::NEG_INFINITY;
+            rows.push(row);
+        }
+    }
+    rows
+}
+
+fn softmax(backend: Backend, x: &[f32]) -> Vec<f32> {
+    let (mut apart, mut in_place) = (vec![7.0; x.len()], x.to_vec());
+    Softmax::new().backend(backend).forward(x, &mut apart).unwrap();
+    Softmax::new().backend(backend).forward_in_place(&mut in_place).unwrap();
+    assert!(same_bits(&apart, &in_place), "{backend}, {} elements: in place", x.len());
+    apart
+}
+
+#[test]
+fn are_near_the_reference() {
+    for len in LENGTHS {
+        for (n, x) in rows(len).iter().enumerate() {
+            let exact_x = to_f64(x);
+            let (mut p, mut log_p) = (vec![0.0; len], vec![0.0; len]);
+            reference::softmax(&exact_x, &mut p);
+            reference::log_softmax(&exact_x, &mut log_p);
+            // What rounding the distance to the largest costs is not counted.
+            let largest = exact_x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let allowed = |i: usize| if exact_x[i].is_finite() { (largest - exact_x[i]) / 16_777_216.0 } else { 0.0 };
+            let class = (0..len).find(|&i| exact_x[i] == largest).unwrap();
+            let loss = -log_p[class];
+
+            for backend in backends() {
+                let got = softmax(backend, x);
+                let mut worst = Worst::new();
+                for (i, &y) in got.iter().enumerate() {
+                    let near = f64::from(y).clamp(p[i] * (1.0 - allowed(i)), p[i] * (1.0 + allowed(i)));
+                    worst.see(y, near, || format!("element {i} of {len}, row {n}"));
+                }
+                assert!(worst.ulp <= bound("softmax"), "{backend}: {:.3} ULP at {}", worst.ulp, worst.at);
+
+                let mut gradient = vec![7.0; len];
+                let totals =
+                    SoftmaxCrossEntropy::new().backend(backend).loss_grad(x, &[class as u64], &mut gradient).unwrap();
+                let error = (totals.sum - loss).abs() / support::ulp(loss);
+                assert!(
+                    error <= bound("loss of a row"),
+                    "{backend}: loss {:e} of row {n}, exactly {loss:e}",
+                    totals.sum
+                );
+                let alone = SoftmaxCrossEntropy::new().backend(backend).loss(x, &[class as u64]).unwrap();
+                assert_eq!(alone, totals, "{backend}, row {n} of {len}");
+                for (i, &g) in gradient.iter().enumerate() {
+                    if i == class {
+                        let exact = -(-loss).exp_m1().abs();
+                        let error = (f64::from(g) - exact).abs() / support::ulp(exact);
+                        assert!(error <= bound("gradient"), "{backend}: {g:e} of row {n}, exactly {exact:e}");
+                    } else {
+                        assert_eq!(g.to_bits(), got[i].to_bits(), "{backend}: element {i} of {len}, row {n}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn have_the_same_bits_in_a_family() {
+    for len in LENGTHS {
+        let mut rows = rows(len);
+        rows.push(vec![f32::NEG_INFINITY; len]);
+        for fault in [f32::NAN, f32::INFINITY] {
+            let mut row = vec![0.5; len];
+            row[len / 2] = fault;
+            rows.push(row);
+        }
+        for (n, x) in rows.iter().enumerate() {
+            for is_fused in [false, true] {
+                let mut first: Option<[Vec<f32>; 3]> = None;
+                for backend in backends().into_iter().filter(|backend| backend.is_fused() == is_fused) {
+                    let (mut log, mut log_in_place) = (vec![7.0; len], x.clone());
+                    LogSoftmax::new().backend(backend).forward(x, &mut log).unwrap();
+                    LogSoftmax::new().backend(backend).forward_in_place(&mut log_in_place).unwrap();
+                    assert!(same_bits(&log, &log_in_place), "{backend}, {len} elements: in place");
+                    let mut losses = [0.0];
+                    SoftmaxCrossEntropy::new().backend(backend).losses(x, &[3_u8], &mut losses).unwrap();
+                    let new = [softmax(backend, x), log, losses.to_vec()];
+                    let same = first.as_ref().is_none_or(|old| old.iter().zip(&new).all(|(a, b)| same_bits(a, b)));
+                    assert!(same, "{backend}: row {n} of {len}");
+                    first = Some(new);
+                }
+            }
+        }
+    }
+}
