@@ -124,7 +124,7 @@ pub(super) unsafe fn store_first(to: *mut f32, a: arch::__m128, width: usize) {
 }
 
 /// CPUID and XGETBV: a feature is there if the CPU has it and the system keeps its registers.
-#[allow(unsafe_code, unused_unsafe, reason = "CPUID was unsafe to ask before Rust 1.93")]
+#[allow(unsafe_code, unused_unsafe, reason = "older Rust has CPUID as unsafe")]
 fn ask() -> Level {
     use arch::{__cpuid, __cpuid_count};
 
