@@ -4,7 +4,7 @@
 //! with the smoothed t and 1 - t, each from the label itself: t (1 - s) + s / 2 and (1 - t) (1 - s) + s / 2
 //! a = pos_weight t,  b = 1 - t,  e = exp(-|x|)
 //! (1)  loss  = a softplus(-x) + b softplus(x) = (b if x >= 0, else a) |x| + (a + b) log1p(e)
-//! (2)  dL/dx = b sigmoid(x) - a sigmoid(-x),  sigmoid(|x|) = 1 / (1 + e),  sigmoid(-|x|) = e sigmoid(|x|)
+//! (2)  dL/dx = b sigmoid(x) - a sigmoid(-x),  sigmoid(|x|) = 1 / (1 + e),  sigmoid(-|x|) = e / (1 + e)
 //! ```
 //!
 //! A term whose weight is 0 is 0 whatever the logit is, so an infinite logit on the right side costs nothing. For t in
@@ -65,8 +65,8 @@ impl RowLoss for Logits<'_> {
                 let linear = l.weigh(l.select(l.is_negative(x), a, b), size);
                 let loss = l.add(linear, l.weigh(l.add(a, b), log1p_of_unit(l, e)));
                 let gradient = {
-                    let larger = quotient(l, one, e);
-                    let smaller = l.mul(e, larger);
+                    // A quotient each: a product by e would have its errors and those of the quotient.
+                    let (larger, smaller) = (quotient(l, one, e), quotient(l, e, e));
                     let at_x = l.select(l.is_negative(x), smaller, larger);
                     let at_minus_x = l.select(l.is_negative(x), larger, smaller);
                     l.sub(l.mul(b, at_x), l.mul(a, at_minus_x))
