@@ -2,7 +2,9 @@
 
 mod walk;
 
-pub(crate) use walk::{Ahead, Apart, InPlace, ReadOnly, Span, Stream, map_streamed, max, two_sum, walk, walk_without};
+pub(crate) use walk::{
+    Ahead, Apart, InPlace, ReadOnly, Span, Stream, counted, map_streamed, max, two_sum, walk, walk_without,
+};
 
 /// Virtual lanes: in every sum, element `i` belongs to lane `i % LANES`, however many lanes a register has.
 pub(crate) const LANES: usize = 16;

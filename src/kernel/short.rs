@@ -6,7 +6,7 @@
 
 use super::{RowMap, Table};
 use crate::Rows;
-use crate::lane::{COLUMNS, Grid, Lane, two_sum};
+use crate::lane::{COLUMNS, Grid, Lane, counted, two_sum};
 use crate::math::{OVER_TWO_64, TWO_64};
 
 /// Elements of the longest row that is taken this way.
@@ -140,9 +140,7 @@ pub(super) fn rest<L: Lane>(l: L, columns: &mut [L::V], exp: impl Fn(&mut L::V) 
 fn four_terms<L: Lane>(l: L, exps: [L::V; COLUMNS], one: L::V, ones: &mut L::V) -> L::V {
     let mut terms = exps;
     for term in &mut terms {
-        let is_one = l.eq(*term, one);
-        *ones = l.select(is_one, l.add(*ones, l.splat(1.0)), *ones);
-        *term = l.select(is_one, l.splat(0.0), *term);
+        *term = counted(l, *term, one, ones);
     }
     let [a, b, c, d] = terms;
     l.add(l.add(a, b), l.add(c, d))

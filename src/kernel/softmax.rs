@@ -72,11 +72,10 @@ impl FirstLook {
         for ((m, ones, sum), (row, next)) in of_blocks.iter_mut().zip(x.chunks(block).zip(nexts)) {
             *m = max(l, row);
             // The exponentials leave the memory idle, so the next block comes meanwhile.
-            let shift = if *m == f32::NEG_INFINITY { 0.0 } else { *m };
-            (*ones, *sum) = sum_of_exps(l, &mut Ahead { row, next }, shift);
+            (*ones, *sum) = sum_of_exps(l, &mut Ahead { row, next }, shift_by(*m));
             largest = if *m > largest { *m } else { largest };
         }
-        let shift = if largest == f32::NEG_INFINITY { 0.0 } else { largest };
+        let shift = shift_by(largest);
         let (mut ones, mut sum) = (0.0, 0.0);
         for (m, ones_of_block, sum_of_block) in of_blocks {
             if m == largest {
@@ -116,7 +115,12 @@ fn map_exps<L: Lane, S: Span>(l: L, span: &mut S, shift: f32, f: impl Fn(L::V) -
 
 #[inline(always)]
 pub(super) fn shift_of<L: Lane>(l: L, x: &[f32]) -> f32 {
-    let m = max(l, x);
+    shift_by(max(l, x))
+}
+
+/// What to subtract where the maximum is `m`.
+#[inline(always)]
+fn shift_by(m: f32) -> f32 {
     if m == f32::NEG_INFINITY { 0.0 } else { m }
 }
 

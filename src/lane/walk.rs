@@ -444,13 +444,10 @@ impl<L: Lane, const J: usize> Sums<L, J> {
     /// Counts the first terms of a quad that are `one`, and makes them 0.
     #[inline(always)]
     fn count(&mut self, l: L, k: usize, one: L::V, terms: &mut [[L::V; J]; QUAD]) {
-        let zero = l.splat(0.0);
         let Some(ones) = self.ones.as_mut().get_mut(k) else { return };
         for terms in terms {
             if let Some(term) = terms.first_mut() {
-                let is_one = l.eq(*term, one);
-                *ones = l.select(is_one, l.add(*ones, l.splat(1.0)), *ones);
-                *term = l.select(is_one, zero, *term);
+                *term = counted(l, *term, one, ones);
             }
         }
     }
@@ -494,6 +491,14 @@ impl<L: Lane, const J: usize> Sums<L, J> {
         // Whole numbers, exact in any order.
         (fold(to_chunk(l, self.ones), |a, b| a + b), totals)
     }
+}
+
+/// A term, or 0 and one more in `ones` where it is `one`.
+#[inline(always)]
+pub(crate) fn counted<L: Lane>(l: L, term: L::V, one: L::V, ones: &mut L::V) -> L::V {
+    let is_one = l.eq(term, one);
+    *ones = l.select(is_one, l.add(*ones, l.splat(1.0)), *ones);
+    l.select(is_one, l.splat(0.0), term)
 }
 
 /// Knuth's two-sum: `a + b` rounded, and exactly what that rounding lost, whichever of them is larger.
