@@ -487,25 +487,30 @@ forward! {
 
 /// Implements [`FromInput`] or [`FromOutput`] by the kernel of a row, which reads `dy`.
 macro_rules! backward_kernels {
-    ($($has:ident for $function:ident |$at:ident| $map:expr;)*) => {$(
+    ($($has:ident for $function:ident |$at:ident| $map:expr, $flat:expr;)*) => {$(
         impl $has for function::$function {
             fn backward(&self, backend: Backend, $at: Rows<'_>, from: Rows<'_>, to: RowsMut<'_>) {
-                backend.run(ForEachRow { table: Between { from, to }, map: $map });
+                let table = Between { from, to };
+                let is_flat = $flat && Table::is_gapless(&table) && $at.is_gapless();
+                let (table, $at) = if is_flat { (table.flat(), $at.flat()) } else { (table, $at) };
+                backend.run(ForEachRow { table, map: $map });
             }
             fn backward_in_place(&self, backend: Backend, $at: Rows<'_>, dy: RowsMut<'_>) {
-                backend.run(ForEachRow { table: dy, map: $map });
+                let is_flat = $flat && Table::is_gapless(&dy) && $at.is_gapless();
+                let (table, $at) = if is_flat { (dy.flat(), $at.flat()) } else { (dy, $at) };
+                backend.run(ForEachRow { table, map: $map });
             }
         }
     )*};
 }
 
 backward_kernels! {
-    FromInput for Sigmoid |at| Chain { slope: elementwise::SigmoidAt, at };
-    FromInput for LogSigmoid |at| Chain { slope: elementwise::LogSigmoidAt, at };
-    FromInput for Softplus |at| Chain { slope: elementwise::SoftplusAt, at };
-    FromOutput for Sigmoid |at| Chain { slope: elementwise::SigmoidOf, at };
-    FromOutput for Softmax |y| SoftmaxBackward { y };
-    FromOutput for LogSoftmax |y| LogSoftmaxBackward { y };
+    FromInput for Sigmoid |at| Chain { slope: elementwise::SigmoidAt, at }, true;
+    FromInput for LogSigmoid |at| Chain { slope: elementwise::LogSigmoidAt, at }, true;
+    FromInput for Softplus |at| Chain { slope: elementwise::SoftplusAt, at }, true;
+    FromOutput for Sigmoid |at| Chain { slope: elementwise::SigmoidOf, at }, true;
+    FromOutput for Softmax |y| SoftmaxBackward { y }, false;
+    FromOutput for LogSoftmax |y| LogSoftmaxBackward { y }, false;
 }
 
 struct LogSumExpOfRow<'a>(&'a [f32]);

@@ -1,16 +1,34 @@
-//! The lane trait: all that an instruction set has to offer, and nothing that names one.
+//! The traits of lanes: all that an instruction set has to offer, and nothing that names one.
 
+mod group;
+mod peak;
+mod span;
+mod sums;
 mod walk;
 
-pub(crate) use walk::{
-    Ahead, Apart, InPlace, ReadOnly, Span, Stream, counted, map_streamed, max, two_sum, walk, walk_without,
-};
+pub(crate) use group::{Four, Group};
+pub(crate) use peak::Peak;
+pub(crate) use span::{Ahead, Apart, InPlace, ReadOnly, Span, Stream, Vs};
+pub(crate) use sums::{counted, two_sum};
+pub(crate) use walk::{map_streamed, walk, walk_without};
 
 /// Virtual lanes: in every sum, element `i` belongs to lane `i % LANES`, however many lanes a register has.
 pub(crate) const LANES: usize = 16;
 
 /// `LANES` consecutive elements.
 pub(crate) type Chunk = [f32; LANES];
+
+/// Chunks in a quad.
+const QUAD: usize = 4;
+/// Quads in a block.
+const QUADS: usize = 2;
+/// Elements in a block.
+const BLOCK: usize = QUADS * QUAD * LANES;
+
+/// Groups side by side in a quad.
+const fn groups<L: Lane>() -> usize {
+    QUAD / <L::Group as Group<L>>::VECTORS
+}
 
 /// Columns that [`Lane::columns`] loads at once.
 pub(crate) const COLUMNS: usize = 4;
@@ -23,43 +41,19 @@ pub(crate) struct Grid {
     pub(crate) width: usize,
 }
 
-/// The token of an instruction set; having one is the right to use it.
+/// Arithmetic on vectors of floats, as many lanes as they may have.
 ///
 /// Every operation is the IEEE one in each lane, so two implementations that agree on [`mul_add`](Self::mul_add) give
 /// the same bits in everything built on them.
-pub(crate) trait Lane: Copy {
-    /// A vector of `N` floats.
+pub(crate) trait Arithmetic: Copy {
+    /// A vector of floats.
     type V: Copy;
     /// One truth value a lane.
     type M: Copy;
-    /// `LANES / N` vectors: the virtual lanes.
-    type Wide: Copy + AsRef<[Self::V]> + AsMut<[Self::V]>;
-    /// Lanes in a vector: a power of two, at most `LANES`.
-    const N: usize;
     /// Whether `mul_add` rounds once.
     const FUSED: bool;
 
     fn splat(self, x: f32) -> Self::V;
-    fn splat_wide(self, x: f32) -> Self::Wide;
-    /// The lowest lane.
-    fn first(self, a: Self::V) -> f32;
-    /// The vector at elements `k * N..` of a chunk, which must have it.
-    fn load(self, chunk: &Chunk, k: usize) -> Self::V;
-    /// Writes the vector at elements `k * N..` of a chunk, which must have it.
-    fn store(self, a: Self::V, chunk: &mut Chunk, k: usize);
-
-    /// Writes past the caches, if there is a way and the vector is aligned for it. [`fence`](Self::fence) must follow
-    /// before anyone else may look.
-    #[inline(always)]
-    fn stream(self, a: Self::V, chunk: &mut Chunk, k: usize) {
-        self.store(a, chunk, k);
-    }
-    /// Ends a series of [`stream`](Self::stream).
-    #[inline(always)]
-    fn fence(self) {}
-    /// Asks for a chunk that will be read later, if there is a way.
-    #[inline(always)]
-    fn prefetch(self, _chunk: &Chunk) {}
 
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
     fn sub(self, a: Self::V, b: Self::V) -> Self::V;
@@ -77,8 +71,6 @@ pub(crate) trait Lane: Copy {
     /// Whether the sign bit is set.
     fn is_negative(self, a: Self::V) -> Self::M;
     fn select(self, mask: Self::M, yes: Self::V, no: Self::V) -> Self::V;
-    /// Whether the mask is true in some lane.
-    fn any(self, mask: Self::M) -> bool;
 
     // The same registers as 32-bit integers.
     fn bits_and(self, a: Self::V, b: Self::V) -> Self::V;
@@ -96,6 +88,52 @@ pub(crate) trait Lane: Copy {
     fn scale(self, _a: Self::V, _n: Self::V) -> Option<Self::V> {
         None
     }
+
+    #[inline(always)]
+    fn splat_bits(self, bits: u32) -> Self::V {
+        self.splat(f32::from_bits(bits))
+    }
+
+    /// `weight * x`, and 0 where the weight is 0 whatever `x` is.
+    #[inline(always)]
+    fn weigh(self, weight: Self::V, x: Self::V) -> Self::V {
+        let zero = self.splat(0.0);
+        self.select(self.eq(weight, zero), zero, self.mul(weight, x))
+    }
+}
+
+/// The token of an instruction set, whose vectors are its registers; having one is the right to use it.
+pub(crate) trait Lane: Arithmetic {
+    /// `LANES / N` vectors: the virtual lanes.
+    type Wide: Copy + AsRef<[Self::V]> + AsMut<[Self::V]>;
+    /// The vectors that a pass works on side by side.
+    type Group: Group<Self>;
+    /// Lanes in a vector: a power of two, at most `LANES`.
+    const N: usize;
+
+    fn group(self) -> Self::Group;
+    fn splat_wide(self, x: f32) -> Self::Wide;
+    /// The lowest lane.
+    fn first(self, a: Self::V) -> f32;
+    /// Lane `i` receives lane `i ^ DISTANCE`: a power of two less than `N`.
+    fn swapped<const DISTANCE: usize>(self, a: Self::V) -> Self::V;
+    /// The vector at elements `k * N..` of a chunk, which must have it.
+    fn load(self, chunk: &Chunk, k: usize) -> Self::V;
+    /// Writes the vector at elements `k * N..` of a chunk, which must have it.
+    fn store(self, a: Self::V, chunk: &mut Chunk, k: usize);
+
+    /// Writes past the caches, if there is a way and the vector is aligned for it. [`fence`](Self::fence) must follow
+    /// before anyone else may look.
+    #[inline(always)]
+    fn stream(self, a: Self::V, chunk: &mut Chunk, k: usize) {
+        self.store(a, chunk, k);
+    }
+    /// Ends a series of [`stream`](Self::stream).
+    #[inline(always)]
+    fn fence(self) {}
+    /// Asks for a chunk that will be read later, if there is a way.
+    #[inline(always)]
+    fn prefetch(self, _chunk: &Chunk) {}
 
     /// The first elements of a slice, `fill` where it has fewer than `N`.
     #[inline(always)]
@@ -127,18 +165,6 @@ pub(crate) trait Lane: Copy {
     #[inline(always)]
     fn store_columns(self, columns: [Self::V; COLUMNS], to: &mut [f32], at: Grid) {
         scatter(self, columns, to, at);
-    }
-
-    #[inline(always)]
-    fn splat_bits(self, bits: u32) -> Self::V {
-        self.splat(f32::from_bits(bits))
-    }
-
-    /// `weight * x`, and 0 where the weight is 0 whatever `x` is.
-    #[inline(always)]
-    fn weigh(self, weight: Self::V, x: Self::V) -> Self::V {
-        let zero = self.splat(0.0);
-        self.select(self.eq(weight, zero), zero, self.mul(weight, x))
     }
 }
 

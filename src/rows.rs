@@ -193,6 +193,7 @@ impl<'a> Rows<'a> {
         self.layout.stride == self.layout.classes
     }
 
+    /// All elements as one row, where there are no gaps.
     pub(crate) fn flat(self) -> Self {
         Self { layout: self.layout.flat(), ..self }
     }
@@ -246,6 +247,7 @@ impl<'a> RowsMut<'a> {
         (self.data.get_mut(start..).unwrap_or_default(), self.layout.stride)
     }
 
+    /// All elements as one row, where there are no gaps.
     pub(crate) fn flat(self) -> Self {
         Self { layout: self.layout.flat(), ..self }
     }

@@ -118,9 +118,20 @@ impl<'a> ClassIndices<'a> {
         }
     }
 
-    /// The classes from `position` on, as numbers. What stands for an ignored row is no class of a used one.
-    pub(crate) fn numbers(&self, position: usize, to: &mut [f32]) {
-        self.0.numbers(position, to);
+    /// What stands for a class below 2^23: a number above that, of which the bits are those of the class and a constant, so
+    /// that all integers become it in a few operations that every vector unit has.
+    #[inline(always)]
+    pub(crate) const fn mark(class: usize) -> f32 {
+        f32::from_bits(0x4b00_0000 | (class as u32 & 0x7f_ffff))
+    }
+
+    /// The marks of `N` classes from `position` on; where there are fewer, what `to` has. Ignored rows may have that of any
+    /// class.
+    #[inline(always)]
+    pub(crate) fn marks<const N: usize>(&self, position: usize, to: &mut [f32]) {
+        if !self.0.marks::<N>(position, to) {
+            self.0.last_marks(position, to);
+        }
     }
 
     /// Refuses an index outside `0..classes` that is not to be ignored. `per_row` of them belong to a row.
@@ -195,20 +206,38 @@ macro_rules! index_widths {
                 }
             }
 
-            /// Whether all are, in one loop without exits.
+            /// Whether all are, in one loop without exits and comparisons, which instruction sets lack for some widths: the
+            /// sign of an index, or of the last class less it, shows one that is not.
             fn are_below(&self, classes: usize) -> bool {
-                match self {
-                    $(Self::$variant(indices) => indices.iter().fold(true, |all, &index| {
-                        all & usize::try_from(index).is_ok_and(|index| index < classes)
-                    }),)*
-                }
+                let last = (classes as i64).wrapping_sub(1);
+                let signs = match self {
+                    $(Self::$variant(indices) => {
+                        indices.iter().fold(last, |signs, &index| signs | index as i64 | last.wrapping_sub(index as i64))
+                    })*
+                };
+                signs >= 0
             }
 
-            fn numbers(&self, position: usize, to: &mut [f32]) {
+            #[inline(always)]
+            fn marks<const N: usize>(&self, position: usize, to: &mut [f32]) -> bool {
+                let Some(to) = to.first_chunk_mut::<N>() else { return false };
+                match self {
+                    $(Self::$variant(indices) => {
+                        let Some(indices) = indices.get(position..).and_then(|rest| rest.first_chunk::<N>()) else {
+                            return false;
+                        };
+                        *to = indices.map(|index| ClassIndices::mark(index as usize));
+                    })*
+                }
+                true
+            }
+
+            #[inline(never)]
+            fn last_marks(&self, position: usize, to: &mut [f32]) {
                 match self {
                     $(Self::$variant(indices) => {
                         for (to, &index) in to.iter_mut().zip(indices.get(position..).unwrap_or_default()) {
-                            *to = index as f32;
+                            *to = ClassIndices::mark(index as usize);
                         }
                     })*
                 }

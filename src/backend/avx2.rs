@@ -2,7 +2,7 @@
 
 use super::x86::arch::*;
 use super::x86::{Level, has_rows, level, load_first, on_registers, store_first};
-use crate::lane::{COLUMNS, Chunk, Grid, Lane, Op, gather, scatter};
+use crate::lane::{Arithmetic, COLUMNS, Chunk, Four, Grid, Lane, Op, gather, scatter};
 
 /// Made by [`detect`] alone: the proof that the CPU has the instructions and the system keeps the registers.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,17 +29,13 @@ fn first_lanes(count: usize) -> [i32; 8] {
 }
 
 #[allow(unsafe_code, reason = "intrinsics")]
-impl Lane for Token {
+impl Arithmetic for Token {
     type V = __m256;
     type M = __m256;
-    type Wide = [__m256; 2];
-    const N: usize = 8;
     const FUSED: bool = !cfg!(feature = "cross-platform-bits");
 
     on_registers! {
         splat(x: f32) -> __m256 { _mm256_set1_ps(x) }
-        splat_wide(x: f32) -> [__m256; 2] { [_mm256_set1_ps(x); 2] }
-        first(a: __m256) -> f32 { _mm256_cvtss_f32(a) }
 
         add(a: __m256, b: __m256) -> __m256 { _mm256_add_ps(a, b) }
         sub(a: __m256, b: __m256) -> __m256 { _mm256_sub_ps(a, b) }
@@ -54,7 +50,6 @@ impl Lane for Token {
         gt(a: __m256, b: __m256) -> __m256 { _mm256_cmp_ps::<_CMP_GT_OQ>(a, b) }
         eq(a: __m256, b: __m256) -> __m256 { _mm256_cmp_ps::<_CMP_EQ_OQ>(a, b) }
         select(mask: __m256, yes: __m256, no: __m256) -> __m256 { _mm256_blendv_ps(no, yes, mask) }
-        any(mask: __m256) -> bool { _mm256_movemask_ps(mask) != 0 }
 
         bits_and(a: __m256, b: __m256) -> __m256 { _mm256_and_ps(a, b) }
         bits_or(a: __m256, b: __m256) -> __m256 { _mm256_or_ps(a, b) }
@@ -73,7 +68,7 @@ impl Lane for Token {
         }
     }
 
-    /// A mask as it is: blends and `any` look at the sign bit alone.
+    /// A mask as it is: blends look at the sign bit alone.
     #[inline(always)]
     fn is_negative(self, a: __m256) -> __m256 {
         a
@@ -85,7 +80,30 @@ impl Lane for Token {
         // SAFETY: reads the 4 floats of the table. Unaligned loads are allowed.
         unsafe { _mm256_permutevar_ps(_mm256_broadcast_ps(&_mm_loadu_ps(table.as_ptr())), _mm256_castps_si256(index)) }
     }
+}
 
+#[allow(unsafe_code, reason = "intrinsics")]
+impl Lane for Token {
+    type Wide = [__m256; 2];
+    type Group = Four<Self>;
+    const N: usize = 8;
+
+    on_registers! {
+        splat_wide(x: f32) -> [__m256; 2] { [_mm256_set1_ps(x); 2] }
+        first(a: __m256) -> f32 { _mm256_cvtss_f32(a) }
+        swapped<const DISTANCE: usize>(a: __m256) -> __m256 {
+            match DISTANCE {
+                1 => _mm256_permute_ps::<0xb1>(a),
+                2 => _mm256_permute_ps::<0x4e>(a),
+                _ => _mm256_permute2f128_ps::<1>(a, a),
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn group(self) -> Four<Self> {
+        Four(self)
+    }
     #[inline(always)]
     fn load(self, chunk: &Chunk, k: usize) -> __m256 {
         match chunk.as_chunks::<8>().0.get(k) {
@@ -127,6 +145,10 @@ impl Lane for Token {
             // SAFETY: reads 8 floats, the array's. Unaligned loads are allowed.
             return unsafe { _mm256_loadu_ps(from.as_ptr()) };
         }
+        // An empty slice may be anywhere, and to suppress the fault there takes very long.
+        if from.is_empty() {
+            return self.splat(fill);
+        }
         let lanes = first_lanes(from.len());
         // SAFETY: reads the 8 integers of `lanes`, and of `from` the lanes that are set: no more than it has.
         unsafe {
@@ -140,6 +162,9 @@ impl Lane for Token {
             // SAFETY: writes 8 floats, the array's. Unaligned stores are allowed.
             return unsafe { _mm256_storeu_ps(to.as_mut_ptr(), a) };
         }
+        if to.is_empty() {
+            return;
+        }
         let lanes = first_lanes(to.len());
         // SAFETY: reads the 8 integers of `lanes`, and writes of `to` the lanes that are set: no more than it has.
         unsafe { _mm256_maskstore_ps(to.as_mut_ptr(), _mm256_loadu_si256(lanes.as_ptr().cast()), a) }
@@ -149,6 +174,10 @@ impl Lane for Token {
     fn columns(self, from: &[f32], at: Grid) -> [__m256; COLUMNS] {
         if !has_rows(at, 8, from.len()) {
             return gather(self, from, at);
+        }
+        if let (2, 2, [first, ..]) = (at.width, at.stride, from.as_chunks().0) {
+            let [a, b] = apart(self, self.load(first, 0), self.load(first, 1));
+            return [a, b, self.splat(0.0), self.splat(0.0)];
         }
         // SAFETY: the rows 0 to 7 are there, `width` floats at each multiple of the stride.
         unsafe {
@@ -163,6 +192,13 @@ impl Lane for Token {
         if !has_rows(at, 8, to.len()) {
             return scatter(self, columns, to, at);
         }
+        if let (2, 2, [first, ..]) = (at.width, at.stride, to.as_chunks_mut().0) {
+            let [a, b, ..] = columns;
+            let [low, high] = pairs(self, a, b);
+            self.store(low, first, 0);
+            self.store(high, first, 1);
+            return;
+        }
         for (i, rows) in transpose(self, columns).into_iter().enumerate() {
             // SAFETY: rows i and i + 4 are there for i < 4, `width` floats at each multiple of the stride.
             unsafe {
@@ -171,6 +207,30 @@ impl Lane for Token {
                 store_first(row.add(4 * at.stride), _mm256_extractf128_ps::<1>(rows), at.width);
             }
         }
+    }
+}
+
+/// The even lanes of both, and the odd ones.
+#[inline(always)]
+#[allow(unsafe_code, reason = "intrinsics")]
+fn apart(_: Token, a: __m256, b: __m256) -> [__m256; 2] {
+    // SAFETY: the token is the proof that the instructions exist. No memory is touched.
+    unsafe {
+        let (even, odd) = (_mm256_shuffle_ps::<0x88>(a, b), _mm256_shuffle_ps::<0xdd>(a, b));
+        let (even, odd) = (_mm256_castps_pd(even), _mm256_castps_pd(odd));
+        let (even, odd) = (_mm256_permute4x64_pd::<0xd8>(even), _mm256_permute4x64_pd::<0xd8>(odd));
+        [_mm256_castpd_ps(even), _mm256_castpd_ps(odd)]
+    }
+}
+
+/// The lanes of both in turn.
+#[inline(always)]
+#[allow(unsafe_code, reason = "intrinsics")]
+fn pairs(_: Token, a: __m256, b: __m256) -> [__m256; 2] {
+    // SAFETY: the token is the proof that the instructions exist. No memory is touched.
+    unsafe {
+        let (low, high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+        [_mm256_permute2f128_ps::<0x20>(low, high), _mm256_permute2f128_ps::<0x31>(low, high)]
     }
 }
 

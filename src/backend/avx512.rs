@@ -2,7 +2,7 @@
 
 use super::x86::arch::*;
 use super::x86::{Level, has_rows, level, load_first, on_registers, store_first};
-use crate::lane::{COLUMNS, Chunk, Grid, LANES, Lane, Op, gather, scatter};
+use crate::lane::{Arithmetic, COLUMNS, Chunk, Four, Grid, LANES, Lane, Op, gather, scatter};
 
 /// Made by [`detect`] alone: the proof that the CPU has the instructions and the system keeps the registers.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,17 +29,13 @@ fn first_lanes(count: usize) -> __mmask16 {
 }
 
 #[allow(unsafe_code, reason = "intrinsics")]
-impl Lane for Token {
+impl Arithmetic for Token {
     type V = __m512;
     type M = __mmask16;
-    type Wide = [__m512; 1];
-    const N: usize = 16;
     const FUSED: bool = !cfg!(feature = "cross-platform-bits");
 
     on_registers! {
         splat(x: f32) -> __m512 { _mm512_set1_ps(x) }
-        splat_wide(x: f32) -> [__m512; 1] { [_mm512_set1_ps(x)] }
-        first(a: __m512) -> f32 { _mm512_cvtss_f32(a) }
 
         add(a: __m512, b: __m512) -> __m512 { _mm512_add_ps(a, b) }
         sub(a: __m512, b: __m512) -> __m512 { _mm512_sub_ps(a, b) }
@@ -75,11 +71,6 @@ impl Lane for Token {
         }
     }
 
-    #[inline(always)]
-    fn any(self, mask: __mmask16) -> bool {
-        mask != 0
-    }
-
     /// The table in each quarter, which is as far as the instruction reaches; it looks at the lowest two bits of each index.
     #[inline(always)]
     fn pick(self, table: &[f32; 4], index: __m512) -> __m512 {
@@ -89,7 +80,31 @@ impl Lane for Token {
             _mm512_permutevar_ps(table, _mm512_castps_si512(index))
         }
     }
+}
 
+#[allow(unsafe_code, reason = "intrinsics")]
+impl Lane for Token {
+    type Wide = [__m512; 1];
+    type Group = Four<Self>;
+    const N: usize = 16;
+
+    on_registers! {
+        splat_wide(x: f32) -> [__m512; 1] { [_mm512_set1_ps(x)] }
+        first(a: __m512) -> f32 { _mm512_cvtss_f32(a) }
+        swapped<const DISTANCE: usize>(a: __m512) -> __m512 {
+            match DISTANCE {
+                1 => _mm512_permute_ps::<0xb1>(a),
+                2 => _mm512_permute_ps::<0x4e>(a),
+                4 => _mm512_shuffle_f32x4::<0xb1>(a, a),
+                _ => _mm512_shuffle_f32x4::<0x4e>(a, a),
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn group(self) -> Four<Self> {
+        Four(self)
+    }
     #[inline(always)]
     fn load(self, chunk: &Chunk, _: usize) -> __m512 {
         // SAFETY: reads 16 floats, the chunk's. Unaligned loads are allowed.
@@ -124,6 +139,10 @@ impl Lane for Token {
         if let Some(from) = from.first_chunk() {
             return self.load(from, 0);
         }
+        // An empty slice may be anywhere, and to suppress the fault there takes very long.
+        if from.is_empty() {
+            return self.splat(fill);
+        }
         // SAFETY: reads the lanes of the mask: no more than the slice has.
         unsafe { _mm512_mask_loadu_ps(self.splat(fill), first_lanes(from.len()), from.as_ptr()) }
     }
@@ -131,6 +150,9 @@ impl Lane for Token {
     fn store_part(self, a: __m512, to: &mut [f32]) {
         if let Some(to) = to.first_chunk_mut() {
             return self.store(a, to, 0);
+        }
+        if to.is_empty() {
+            return;
         }
         // SAFETY: writes the lanes of the mask: no more than the slice has.
         unsafe { _mm512_mask_storeu_ps(to.as_mut_ptr(), first_lanes(to.len()), a) }
@@ -140,6 +162,10 @@ impl Lane for Token {
     fn columns(self, from: &[f32], at: Grid) -> [__m512; COLUMNS] {
         if !has_rows(at, 16, from.len()) {
             return gather(self, from, at);
+        }
+        if let (2, 2, [a, b, ..]) = (at.width, at.stride, from.as_chunks().0) {
+            let (a, b, zero) = (self.load(a, 0), self.load(b, 0), self.splat(0.0));
+            return [two_of(self, EVEN, a, b), two_of(self, ODD, a, b), zero, zero];
         }
         // SAFETY: the rows 0 to 15 are there, `width` floats at each multiple of the stride.
         unsafe {
@@ -154,6 +180,12 @@ impl Lane for Token {
         if !has_rows(at, 16, to.len()) {
             return scatter(self, columns, to, at);
         }
+        if let (2, 2, [first, second, ..]) = (at.width, at.stride, to.as_chunks_mut().0) {
+            let [a, b, ..] = columns;
+            self.store(two_of(self, LOW_PAIRS, a, b), first, 0);
+            self.store(two_of(self, HIGH_PAIRS, a, b), second, 0);
+            return;
+        }
         for (i, rows) in transpose(self, columns).into_iter().enumerate() {
             // SAFETY: rows i, i + 4, i + 8 and i + 12 are there for i < 4, `width` floats at each multiple of the stride.
             unsafe {
@@ -165,6 +197,20 @@ impl Lane for Token {
             }
         }
     }
+}
+
+// Lanes of two vectors: the second has 16 to 31.
+const EVEN: [i32; 16] = [0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30];
+const ODD: [i32; 16] = [1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31];
+const LOW_PAIRS: [i32; 16] = [0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23];
+const HIGH_PAIRS: [i32; 16] = [8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31];
+
+/// The lanes of two vectors that are named.
+#[inline(always)]
+#[allow(unsafe_code, reason = "intrinsics")]
+fn two_of(_: Token, lanes: [i32; 16], a: __m512, b: __m512) -> __m512 {
+    // SAFETY: the token is the proof that the instruction exists. The load reads the 16 integers of the array.
+    unsafe { _mm512_permutex2var_ps(a, _mm512_loadu_si512(lanes.as_ptr().cast()), b) }
 }
 
 /// Rows `i`, `i + 4`, `i + 8` and `i + 12` in the quarters.

@@ -1,7 +1,7 @@
 //! One lane: `f32` itself. Microcontrollers, kernels without a float unit, and a forced choice anywhere.
 
 use super::BUILD_IS_FUSED;
-use crate::lane::{COLUMNS, Chunk, Grid, LANES, Lane, Op};
+use crate::lane::{Arithmetic, COLUMNS, Chunk, Grid, LANES, Lane, Op};
 
 /// `SOFTWARE`: whether `mul_add` rounds once without the build having an instruction for it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,36 +50,15 @@ fn software_fma(a: f32, b: f32, c: f32) -> f32 {
     libm::fmaf(a, b, c)
 }
 
-impl<const SOFTWARE: bool> Lane for Scalar<SOFTWARE> {
+impl<const SOFTWARE: bool> Arithmetic for Scalar<SOFTWARE> {
     type V = f32;
     type M = bool;
-    type Wide = [f32; LANES];
-    const N: usize = 1;
     const FUSED: bool = SOFTWARE || BUILD_IS_FUSED;
 
     #[inline(always)]
     fn splat(self, x: f32) -> f32 {
         x
     }
-    #[inline(always)]
-    fn splat_wide(self, x: f32) -> [f32; LANES] {
-        [x; LANES]
-    }
-    #[inline(always)]
-    fn first(self, a: f32) -> f32 {
-        a
-    }
-    #[inline(always)]
-    fn load(self, chunk: &Chunk, k: usize) -> f32 {
-        chunk.get(k).copied().unwrap_or_default()
-    }
-    #[inline(always)]
-    fn store(self, a: f32, chunk: &mut Chunk, k: usize) {
-        if let Some(to) = chunk.get_mut(k) {
-            *to = a;
-        }
-    }
-
     #[inline(always)]
     fn add(self, a: f32, b: f32) -> f32 {
         a + b
@@ -131,10 +110,6 @@ impl<const SOFTWARE: bool> Lane for Scalar<SOFTWARE> {
     fn select(self, mask: bool, yes: f32, no: f32) -> f32 {
         if mask { yes } else { no }
     }
-    #[inline(always)]
-    fn any(self, mask: bool) -> bool {
-        mask
-    }
 
     #[inline(always)]
     fn bits_and(self, a: f32, b: f32) -> f32 {
@@ -167,6 +142,39 @@ impl<const SOFTWARE: bool> Lane for Scalar<SOFTWARE> {
     #[inline(always)]
     fn pick(self, table: &[f32; 4], index: f32) -> f32 {
         table.get((index.to_bits() & 3) as usize).copied().unwrap_or_default()
+    }
+}
+
+impl<const SOFTWARE: bool> Lane for Scalar<SOFTWARE> {
+    type Wide = [f32; LANES];
+    type Group = Self;
+    const N: usize = 1;
+
+    #[inline(always)]
+    fn group(self) -> Self {
+        self
+    }
+    #[inline(always)]
+    fn splat_wide(self, x: f32) -> [f32; LANES] {
+        [x; LANES]
+    }
+    #[inline(always)]
+    fn first(self, a: f32) -> f32 {
+        a
+    }
+    #[inline(always)]
+    fn swapped<const DISTANCE: usize>(self, a: f32) -> f32 {
+        a
+    }
+    #[inline(always)]
+    fn load(self, chunk: &Chunk, k: usize) -> f32 {
+        chunk.get(k).copied().unwrap_or_default()
+    }
+    #[inline(always)]
+    fn store(self, a: f32, chunk: &mut Chunk, k: usize) {
+        if let Some(to) = chunk.get_mut(k) {
+            *to = a;
+        }
     }
 
     #[inline(always)]

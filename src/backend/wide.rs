@@ -1,7 +1,7 @@
 //! Four lanes by the `wide` crate, which picks the instructions when it is built: SSE2, NEON or simd128.
 
 use super::BUILD_IS_FUSED;
-use crate::lane::{Chunk, Lane, Op};
+use crate::lane::{Arithmetic, Chunk, Four, Lane, Op};
 use wide::{f32x4, i8x16, i32x4, u32x4};
 
 /// Of the build's own target features, so any machine that runs the program has it.
@@ -27,37 +27,15 @@ fn floats(a: u32x4) -> f32x4 {
     wide::bytemuck::cast(a)
 }
 
-impl Lane for Token {
+impl Arithmetic for Token {
     type V = f32x4;
     type M = f32x4;
-    type Wide = [f32x4; 4];
-    const N: usize = 4;
     const FUSED: bool = BUILD_IS_FUSED;
 
     #[inline(always)]
     fn splat(self, x: f32) -> f32x4 {
         f32x4::splat(x)
     }
-    #[inline(always)]
-    fn splat_wide(self, x: f32) -> [f32x4; 4] {
-        [f32x4::splat(x); 4]
-    }
-    #[inline(always)]
-    fn first(self, a: f32x4) -> f32 {
-        let [first, ..] = a.to_array();
-        first
-    }
-    #[inline(always)]
-    fn load(self, chunk: &Chunk, k: usize) -> f32x4 {
-        chunk.as_chunks().0.get(k).copied().map(f32x4::new).unwrap_or_default()
-    }
-    #[inline(always)]
-    fn store(self, a: f32x4, chunk: &mut Chunk, k: usize) {
-        if let Some(to) = chunk.as_chunks_mut().0.get_mut(k) {
-            *to = a.to_array();
-        }
-    }
-
     #[inline(always)]
     fn add(self, a: f32x4, b: f32x4) -> f32x4 {
         a + b
@@ -105,10 +83,6 @@ impl Lane for Token {
     fn select(self, mask: f32x4, yes: f32x4, no: f32x4) -> f32x4 {
         mask.select(yes, no)
     }
-    #[inline(always)]
-    fn any(self, mask: f32x4) -> bool {
-        mask.any()
-    }
 
     #[inline(always)]
     fn bits_and(self, a: f32x4, b: f32x4) -> f32x4 {
@@ -144,5 +118,40 @@ impl Lane for Token {
         let bytes = (bits(index) & u32x4::splat(3)) * u32x4::splat(0x0404_0404) + u32x4::splat(0x0302_0100);
         let table: i8x16 = wide::bytemuck::cast(f32x4::new(*table));
         wide::bytemuck::cast(table.shuffle_zeroing(wide::bytemuck::cast(bytes)))
+    }
+}
+
+impl Lane for Token {
+    type Wide = [f32x4; 4];
+    type Group = Four<Self>;
+    const N: usize = 4;
+
+    #[inline(always)]
+    fn group(self) -> Four<Self> {
+        Four(self)
+    }
+    #[inline(always)]
+    fn splat_wide(self, x: f32) -> [f32x4; 4] {
+        [f32x4::splat(x); 4]
+    }
+    #[inline(always)]
+    fn first(self, a: f32x4) -> f32 {
+        let [first, ..] = a.to_array();
+        first
+    }
+    #[inline(always)]
+    fn swapped<const DISTANCE: usize>(self, a: f32x4) -> f32x4 {
+        let [a, b, c, d] = a.to_array();
+        f32x4::new(if DISTANCE == 1 { [b, a, d, c] } else { [c, d, a, b] })
+    }
+    #[inline(always)]
+    fn load(self, chunk: &Chunk, k: usize) -> f32x4 {
+        chunk.as_chunks().0.get(k).copied().map(f32x4::new).unwrap_or_default()
+    }
+    #[inline(always)]
+    fn store(self, a: f32x4, chunk: &mut Chunk, k: usize) {
+        if let Some(to) = chunk.as_chunks_mut().0.get_mut(k) {
+            *to = a.to_array();
+        }
     }
 }

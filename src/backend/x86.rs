@@ -65,9 +65,9 @@ pub(super) fn level() -> Level {
 
 /// Lane methods that are an expression of intrinsics on registers.
 macro_rules! on_registers {
-    ($($name:ident $(<const $bits:ident: u32>)? ($($x:ident: $in:ty),*) -> $out:ty { $value:expr })*) => {$(
+    ($($name:ident $(<const $number:ident: $of:ty>)? ($($x:ident: $in:ty),*) -> $out:ty { $value:expr })*) => {$(
         #[inline(always)]
-        fn $name $(<const $bits: u32>)? (self, $($x: $in),*) -> $out {
+        fn $name $(<const $number: $of>)? (self, $($x: $in),*) -> $out {
             // SAFETY: the token is the proof that the instructions exist. No memory is touched.
             unsafe { $value }
         }

@@ -10,28 +10,28 @@
 
 use super::RowMap;
 use crate::Rows;
-use crate::lane::{Lane, Span, Stream, walk};
+use crate::lane::{Arithmetic, Lane, Span, Stream, walk};
 use crate::math::{exp, exp_nonpos, ln, log1p, log1p_of_unit};
 
 /// A function of one number.
 pub(crate) trait Unary {
-    fn apply<L: Lane>(&self, l: L, x: L::V) -> L::V;
+    fn apply<A: Arithmetic>(&self, a: A, x: A::V) -> A::V;
 }
 
 /// The factor that turns `dy` into `dx`, as a function of the input or of the output.
 pub(crate) trait Slope {
-    fn slope<L: Lane>(&self, l: L, at: L::V) -> L::V;
+    fn slope<A: Arithmetic>(&self, a: A, at: A::V) -> A::V;
 }
 
 /// `exp(-|x|)`
 #[inline(always)]
-pub(super) fn exp_neg_abs<L: Lane>(l: L, x: L::V) -> L::V {
+pub(super) fn exp_neg_abs<A: Arithmetic>(l: A, x: A::V) -> A::V {
     exp_nonpos(l, l.bits_or(x, l.splat(-0.0)))
 }
 
 /// (1), where `e` is `exp(-|x|)`.
 #[inline(always)]
-pub(super) fn sigmoid<L: Lane>(l: L, x: L::V, e: L::V) -> L::V {
+pub(super) fn sigmoid<A: Arithmetic>(l: A, x: A::V, e: A::V) -> A::V {
     quotient(l, l.select(l.is_negative(x), e, l.splat(1.0)), e)
 }
 
@@ -40,7 +40,7 @@ pub(super) fn sigmoid<L: Lane>(l: L, x: L::V, e: L::V) -> L::V {
 /// What 1 + e rounds away is known exactly. Taken out of the quotient (to first order, with 1 for 1 / (1 + e)), it is
 /// the difference between 2.4 ULP and 2.
 #[inline(always)]
-pub(super) fn quotient<L: Lane>(l: L, a: L::V, e: L::V) -> L::V {
+pub(super) fn quotient<A: Arithmetic>(l: A, a: A::V, e: A::V) -> A::V {
     let one = l.splat(1.0);
     let denominator = l.add(one, e);
     let gained = l.sub(l.sub(denominator, one), e);
@@ -50,7 +50,7 @@ pub(super) fn quotient<L: Lane>(l: L, a: L::V, e: L::V) -> L::V {
 
 /// -x
 #[inline(always)]
-pub(super) fn neg<L: Lane>(l: L, x: L::V) -> L::V {
+pub(super) fn neg<A: Arithmetic>(l: A, x: A::V) -> A::V {
     l.bits_xor(x, l.splat(-0.0))
 }
 
@@ -60,7 +60,7 @@ macro_rules! functions {
 
         impl $trait for $name {
             #[inline(always)]
-            fn $method<L: Lane>(&self, $l: L, $x: L::V) -> L::V {
+            fn $method<A: Arithmetic>(&self, $l: A, $x: A::V) -> A::V {
                 $value
             }
         }
@@ -96,13 +96,14 @@ pub(crate) struct Map<F>(pub(crate) F);
 impl<F: Unary> RowMap for Map<F> {
     #[inline(always)]
     fn row<L: Lane, S: Span>(&self, l: L, _: usize, mut span: S) {
+        let g = l.group();
         walk(
             l,
             &mut span,
             0.0,
             [],
             #[inline(always)]
-            |x, []| (self.0.apply(l, x), []),
+            |x, []| (self.0.apply(g, x), []),
         );
     }
 }
@@ -116,14 +117,14 @@ pub(crate) struct Chain<'a, D> {
 impl<D: Slope> RowMap for Chain<'_, D> {
     #[inline(always)]
     fn row<L: Lane, S: Span>(&self, l: L, row: usize, mut span: S) {
-        let at = Stream::Slice(self.at.row(row), 0.0);
+        let (g, at) = (l.group(), Stream::Slice(self.at.row(row), 0.0));
         walk(
             l,
             &mut span,
             0.0,
             [at],
             #[inline(always)]
-            |dy, [at]| (l.mul(dy, self.slope.slope(l, at)), []),
+            |dy, [at]| (g.mul(dy, self.slope.slope(g, at)), []),
         );
     }
 }

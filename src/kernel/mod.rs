@@ -8,6 +8,7 @@ pub(crate) mod softmax;
 pub(crate) mod softmax_loss;
 
 use crate::lane::{Apart, InPlace, LANES, Lane, Op, ReadOnly, Span};
+use crate::math::log1p;
 use crate::{Error, Rows, RowsMut};
 pub(crate) use short::Short;
 
@@ -18,6 +19,9 @@ pub(crate) trait Table {
         Self: 's;
     /// Whether its spans can be written.
     const WRITES: bool;
+    fn is_gapless(&self) -> bool;
+    /// All elements as one row, where there are no gaps.
+    fn flat(self) -> Self;
     /// The rows as they stand.
     fn as_rows(&self) -> Rows<'_>;
     /// Refuses a layout that its slice does not have; `from` and `to` are the arguments' names.
@@ -34,6 +38,12 @@ impl Table for Rows<'_> {
     where
         Self: 's;
     const WRITES: bool = false;
+    fn is_gapless(&self) -> bool {
+        Rows::is_gapless(self)
+    }
+    fn flat(self) -> Self {
+        Rows::flat(self)
+    }
     fn as_rows(&self) -> Rows<'_> {
         *self
     }
@@ -54,20 +64,18 @@ pub(crate) struct Between<'a> {
     pub(crate) to: RowsMut<'a>,
 }
 
-impl Between<'_> {
-    /// The same elements as one row, where neither table has gaps.
-    pub(crate) fn flat(self) -> Self {
-        let gapless = self.from.is_gapless() && self.to.as_rows().is_gapless();
-        if gapless { Self { from: self.from.flat(), to: self.to.flat() } } else { self }
-    }
-}
-
 impl Table for Between<'_> {
     type Span<'s>
         = Apart<'s>
     where
         Self: 's;
     const WRITES: bool = true;
+    fn is_gapless(&self) -> bool {
+        self.from.is_gapless() && self.to.as_rows().is_gapless()
+    }
+    fn flat(self) -> Self {
+        if self.is_gapless() { Self { from: self.from.flat(), to: self.to.flat() } } else { self }
+    }
     fn as_rows(&self) -> Rows<'_> {
         self.from
     }
@@ -90,6 +98,12 @@ impl Table for RowsMut<'_> {
     where
         Self: 's;
     const WRITES: bool = true;
+    fn is_gapless(&self) -> bool {
+        RowsMut::as_rows(self).is_gapless()
+    }
+    fn flat(self) -> Self {
+        RowsMut::flat(self)
+    }
     fn as_rows(&self) -> Rows<'_> {
         RowsMut::as_rows(self)
     }
@@ -147,8 +161,26 @@ impl<T: Table, M: Short> Op for ForEachRowOrGroup<T, M> {
     }
 }
 
+/// The loss of a row: `linear + slope * log1p(r)`. The logarithms of many rows are found at once.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Parts {
+    pub(crate) linear: f32,
+    pub(crate) slope: f32,
+    pub(crate) r: f32,
+}
+
+impl Parts {
+    /// Of a loss that is already found.
+    pub(crate) fn linear(loss: f32) -> Self {
+        Self { linear: loss, ..Self::default() }
+    }
+}
+
 /// What a loss does to a row.
 pub(crate) trait RowLoss {
+    /// Whether [`Parts`] have a logarithm.
+    const HAS_LOG: bool = false;
+
     /// The row's part in the denominators; reads `x` only where the row is used.
     fn share(&self, row: usize, x: &[f32]) -> Share;
 
@@ -163,7 +195,7 @@ pub(crate) trait RowLoss {
     }
 
     /// The loss of a used row. Where the span can be written, it receives the gradient times `scale`.
-    fn row<L: Lane, S: Span>(&self, l: L, row: usize, span: S, scale: f32) -> f32;
+    fn row<L: Lane, S: Span>(&self, l: L, row: usize, span: S, scale: f32) -> Parts;
 
     /// The share of every row, if it does not depend on the row.
     fn uniform_share(&self, _classes: usize) -> Option<Share> {
@@ -279,31 +311,68 @@ impl<T: Table, K: RowLoss> Op for Batch<'_, T, K> {
     }
 }
 
-/// The sum of the losses of many rows, in four parts so that an addition need not wait for the one before.
+/// The sum of the losses of many rows, in parts so that an addition need not wait for the one before.
 #[derive(Default)]
-struct Sum([f64; 4]);
+struct Sum([f64; Self::PARTS]);
 
 impl Sum {
-    #[inline(always)]
-    fn add(&mut self, row: usize, loss: f32) {
-        if let Some(part) = self.0.get_mut(row % 4) {
-            *part += f64::from(loss);
-        }
-    }
+    const PARTS: usize = 8;
 
-    /// Rows of which the first is a multiple of four, as is their number.
+    /// Of the rows from `first` on, with what a group has behind the last.
     #[inline(always)]
-    fn add_rows(&mut self, losses: &[f32]) {
-        for four in losses.as_chunks::<4>().0 {
-            for (part, &loss) in self.0.iter_mut().zip(four) {
-                *part += f64::from(loss);
+    fn add<const N: usize>(&mut self, first: usize, losses: &[f32; N], rows: usize) {
+        if N.is_multiple_of(Self::PARTS) && rows >= N && first.is_multiple_of(Self::PARTS) {
+            for part in losses.as_chunks::<{ Self::PARTS }>().0 {
+                for (i, sum) in self.0.iter_mut().enumerate() {
+                    *sum += f64::from(part.get(i).copied().unwrap_or_default());
+                }
+            }
+        } else {
+            for (row, &loss) in (first..).zip(losses).take(rows) {
+                if let Some(sum) = self.0.get_mut(row % Self::PARTS) {
+                    *sum += f64::from(loss);
+                }
             }
         }
     }
 
     fn total(self) -> f64 {
-        let [a, b, c, d] = self.0;
-        (a + b) + (c + d)
+        let [a, b, c, d, e, f, g, h] = self.0;
+        ((a + b) + (c + d)) + ((e + f) + (g + h))
+    }
+}
+
+/// What is known of up to `LANES` rows when their exponentials are done.
+#[derive(Default)]
+struct Pending {
+    linear: [f32; LANES],
+    slope: [f32; LANES],
+    r: [f32; LANES],
+    weight: [f32; LANES],
+}
+
+impl Pending {
+    #[inline(always)]
+    fn set(&mut self, i: usize, weight: f32, parts: Parts) {
+        let all = (self.linear.get_mut(i), self.slope.get_mut(i), self.r.get_mut(i), self.weight.get_mut(i));
+        if let (Some(linear), Some(slope), Some(r), Some(of_row)) = all {
+            (*linear, *slope, *r, *of_row) = (parts.linear, parts.slope, parts.r, weight);
+        }
+    }
+
+    /// Their losses.
+    #[inline(always)]
+    fn losses<L: Lane>(&self, l: L, has_log: bool, rows: usize) -> [f32; LANES] {
+        let mut losses = [0.0; LANES];
+        for k in 0..rows.div_ceil(L::N) {
+            let mut loss = l.load(&self.linear, k);
+            if has_log {
+                loss = l.add(loss, l.mul(l.load(&self.slope, k), log1p(l, l.load(&self.r, k))));
+            }
+            // + 0.0: a loss of nothing is +0.
+            l.store(l.add(l.mul(l.load(&self.weight, k), loss), l.splat(0.0)), &mut losses, k);
+        }
+        losses
     }
 }
 
@@ -311,23 +380,31 @@ impl<T: Table, K: RowLoss> Batch<'_, T, K> {
     #[inline(always)]
     fn rows<L: Lane>(mut self, l: L) -> f64 {
         let mut sum = Sum::default();
-        for row in 0..self.table.as_rows().rows() {
-            let share = share_of(self.kernel, self.row_weights, row, self.table.as_rows().row(row));
-            let mut span = self.table.span(row);
-            let loss = if share.active {
-                let weight = weight_at(self.row_weights, row);
-                // + 0.0: a loss of nothing is +0.
-                weight * self.kernel.row(l, row, span, weight * self.scale) + 0.0
-            } else {
-                if let Some(gradient) = span.write() {
+        let (rows, classes) = (self.table.as_rows().rows(), self.table.as_rows().classes());
+        let all_are_active =
+            self.row_weights.is_none() && self.kernel.uniform_share(classes).is_some_and(|share| share.active);
+        for first in (0..rows).step_by(LANES) {
+            let count = LANES.min(rows - first);
+            let mut pending = Pending::default();
+            for i in 0..count {
+                let row = first + i;
+                let is_active = all_are_active
+                    || share_of(self.kernel, self.row_weights, row, self.table.as_rows().row(row)).active;
+                let mut span = self.table.span(row);
+                if is_active {
+                    let weight = weight_at(self.row_weights, row);
+                    pending.set(i, weight, self.kernel.row(l, row, span, weight * self.scale));
+                } else if let Some(gradient) = span.write() {
                     gradient.fill(0.0);
                 }
-                0.0
-            };
-            if let Some(to) = self.losses.as_mut().and_then(|losses| losses.get_mut(row)) {
-                *to = loss;
             }
-            sum.add(row, loss);
+            let losses = pending.losses(l, K::HAS_LOG, count);
+            sum.add(first, &losses, count);
+            if let Some(to) = self.losses.as_mut().and_then(|to| to.get_mut(first..)) {
+                for (to, loss) in to.iter_mut().zip(losses) {
+                    *to = loss;
+                }
+            }
         }
         sum.total()
     }
@@ -367,12 +444,9 @@ impl<T: Table, K: RowLoss> Batch<'_, T, K> {
                 };
                 let mut of_rows = [0.0; LANES];
                 l.store(loss, &mut of_rows, 0);
-                if L::N > 1 && rows - first >= L::N {
-                    sum.add_rows(of_rows.get(..L::N).unwrap_or_default());
-                } else {
-                    for (row, loss) in (first..rows).zip(of_rows).take(L::N) {
-                        sum.add(row, loss);
-                    }
+                match of_rows.first_chunk::<{ Sum::PARTS }>() {
+                    Some(eight) if L::N == Sum::PARTS => sum.add(first, eight, rows - first),
+                    _ => sum.add(first, &of_rows, L::N.min(rows - first)),
                 }
                 if let Some(losses) = losses.as_mut().and_then(|losses| losses.get_mut(first..)) {
                     l.store_part(loss, losses);

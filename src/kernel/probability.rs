@@ -9,8 +9,8 @@
 //! ```
 
 use super::sigmoid_loss::elements_share;
-use super::{RowLoss, Share, weight_at};
-use crate::lane::{Lane, Span, Stream, walk};
+use super::{Parts, RowLoss, Share, weight_at};
+use crate::lane::{Arithmetic, Lane, Span, Stream, walk};
 use crate::loss::LogClamp;
 use crate::math::{ln, log1p};
 use crate::targets::Class;
@@ -33,21 +33,24 @@ struct Clamp<V> {
 
 impl<V: Copy> Clamp<V> {
     #[inline(always)]
-    fn new<L: Lane<V = V>>(l: L, policy: LogClamp) -> Self {
-        let none = [0.0, f32::NEG_INFINITY, f32::NEG_INFINITY, f32::NEG_INFINITY];
-        let [_, no_min, no_divisor, no_cut] = none;
-        let numbers = match policy {
-            LogClamp::None => none,
-            LogClamp::MinProb(p) => [0.0, l.first(ln(l, l.splat(p))), p, no_cut],
-            LogClamp::Clip(p) => [0.0, l.first(ln(l, l.splat(p))), no_divisor, p],
-            LogClamp::MinLog(log) => [0.0, log, 1e-12, no_cut],
-            LogClamp::AddEps(epsilon) => [epsilon, no_min, no_divisor, no_cut],
+    fn new<A: Arithmetic<V = V>>(l: A, policy: LogClamp) -> Self {
+        let none = f32::NEG_INFINITY;
+        let (epsilon, min_divisor, cut) = match policy {
+            LogClamp::None => (0.0, none, none),
+            LogClamp::MinProb(p) => (0.0, p, none),
+            LogClamp::Clip(p) => (0.0, none, p),
+            LogClamp::MinLog(_) => (0.0, 1e-12, none),
+            LogClamp::AddEps(epsilon) => (epsilon, none, none),
         };
-        let [epsilon, min_log, min_divisor, cut] = numbers;
+        let min_log = match policy {
+            LogClamp::MinProb(p) | LogClamp::Clip(p) => ln(l, l.splat(p)),
+            LogClamp::MinLog(log) => l.splat(log),
+            LogClamp::None | LogClamp::AddEps(_) => l.splat(none),
+        };
         Self {
             epsilon: l.splat(epsilon),
             adds: matches!(policy, LogClamp::AddEps(_)),
-            min_log: l.splat(min_log),
+            min_log,
             min_divisor: l.splat(min_divisor),
             cut: l.splat(cut),
         }
@@ -55,14 +58,14 @@ impl<V: Copy> Clamp<V> {
 
     /// log p. What is added to a probability never takes its logarithm above 0.
     #[inline(always)]
-    fn log<L: Lane<V = V>>(&self, l: L, p: V) -> V {
+    fn log<A: Arithmetic<V = V>>(&self, l: A, p: V) -> V {
         let sum = l.min(l.max(l.splat(1.0), p), l.add(p, self.epsilon));
         l.max(self.min_log, ln(l, sum))
     }
 
     /// log(1 - p), from p itself: 1 - p is exact above 1/2 only.
     #[inline(always)]
-    fn log_complement<L: Lane<V = V>>(&self, l: L, p: V) -> V {
+    fn log_complement<A: Arithmetic<V = V>>(&self, l: A, p: V) -> V {
         let rest = l.min(l.splat(0.0), l.sub(self.epsilon, p));
         let log = log1p(l, rest);
         let log = if self.adds {
@@ -76,7 +79,7 @@ impl<V: Copy> Clamp<V> {
 
     /// `weight * D(p)` by one division, and 0 where the weight is 0.
     #[inline(always)]
-    fn slope<L: Lane<V = V>>(&self, l: L, weight: V, p: V) -> V {
+    fn slope<A: Arithmetic<V = V>>(&self, l: A, weight: V, p: V) -> V {
         let zero = l.splat(0.0);
         let slope = l.div(weight, l.max(self.min_divisor, l.add(p, self.epsilon)));
         let slope = l.select(l.gt(self.cut, p), zero, slope);
@@ -108,8 +111,8 @@ impl RowLoss for Indexed<'_> {
     }
 
     #[inline(always)]
-    fn row<L: Lane, S: Span>(&self, l: L, row: usize, mut span: S, scale: f32) -> f32 {
-        let Some((class, weight)) = self.target(row) else { return 0.0 };
+    fn row<L: Lane, S: Span>(&self, l: L, row: usize, mut span: S, scale: f32) -> Parts {
+        let Some((class, weight)) = self.target(row) else { return Parts::default() };
         let x = span.read().get(class).copied().unwrap_or(f32::NAN);
         let weight_of_gradient = -(weight * scale);
         let (log, slope) = match self.clamp {
@@ -126,7 +129,7 @@ impl RowLoss for Indexed<'_> {
                 *hot = slope;
             }
         }
-        -(weight * log)
+        Parts::linear(-(weight * log))
     }
 }
 
@@ -148,8 +151,9 @@ impl RowLoss for Labelled<'_> {
     }
 
     #[inline(always)]
-    fn row<L: Lane, S: Span>(&self, l: L, row: usize, mut span: S, scale: f32) -> f32 {
-        let (clamp, scale) = (Clamp::new(l, self.clamp), l.splat(-scale));
+    fn row<L: Lane, S: Span>(&self, l: L, row: usize, mut span: S, scale: f32) -> Parts {
+        let g = l.group();
+        let (clamp, scale) = (Clamp::new(g, self.clamp), g.splat(-scale));
         let streams = [Stream::Slice(self.targets.row(row), 0.0), Stream::or(self.class_weights, 1.0)];
         let [sum] = walk(
             l,
@@ -158,11 +162,11 @@ impl RowLoss for Labelled<'_> {
             streams,
             #[inline(always)]
             |p, [t, w]| {
-                let q = l.weigh(w, t);
-                (clamp.slope(l, l.mul(q, scale), p), [l.weigh(q, clamp.log(l, p))])
+                let q = g.weigh(w, t);
+                (clamp.slope(g, g.mul(q, scale), p), [g.weigh(q, clamp.log(g, p))])
             },
         );
-        -sum
+        Parts::linear(-sum)
     }
 }
 
@@ -184,9 +188,10 @@ impl RowLoss for Binary<'_> {
     }
 
     #[inline(always)]
-    fn row<L: Lane, S: Span>(&self, l: L, row: usize, mut span: S, scale: f32) -> f32 {
-        let (clamp, scale) = (Clamp::new(l, self.clamp), l.splat(scale));
-        let (zero, one, nan) = (l.splat(0.0), l.splat(1.0), l.splat(f32::NAN));
+    fn row<L: Lane, S: Span>(&self, l: L, row: usize, mut span: S, scale: f32) -> Parts {
+        let g = l.group();
+        let (clamp, scale) = (Clamp::new(g, self.clamp), g.splat(scale));
+        let (zero, one, nan) = (g.splat(0.0), g.splat(1.0), g.splat(f32::NAN));
         let streams = [Stream::Slice(self.targets.row(row), 0.0), Stream::or(self.class_weights, 1.0)];
         let [loss] = walk(
             l,
@@ -196,16 +201,16 @@ impl RowLoss for Binary<'_> {
             #[inline(always)]
             |p, [t, w]| {
                 // NaN outside [0, 1], where a term of weight 0 would hide it.
-                let p = l.select(l.gt(p, one), nan, l.select(l.gt(zero, p), nan, p));
-                let is_nan = l.add(l.mul(p, zero), zero);
-                let (on, off) = (t, l.sub(one, t));
-                let logs = l.add(l.weigh(on, clamp.log(l, p)), l.weigh(off, clamp.log_complement(l, p)));
-                let at_p = clamp.slope(l, l.mul(l.weigh(w, on), scale), p);
-                let at_complement = clamp.slope(l, l.mul(l.weigh(w, off), scale), l.sub(one, p));
-                let loss = l.weigh(w, l.sub(is_nan, logs));
-                (l.add(l.sub(at_complement, at_p), l.weigh(w, is_nan)), [loss])
+                let p = g.select(g.gt(p, one), nan, g.select(g.gt(zero, p), nan, p));
+                let is_nan = g.add(g.mul(p, zero), zero);
+                let (on, off) = (t, g.sub(one, t));
+                let logs = g.add(g.weigh(on, clamp.log(g, p)), g.weigh(off, clamp.log_complement(g, p)));
+                let at_p = clamp.slope(g, g.mul(g.weigh(w, on), scale), p);
+                let at_complement = clamp.slope(g, g.mul(g.weigh(w, off), scale), g.sub(one, p));
+                let loss = g.weigh(w, g.sub(is_nan, logs));
+                (g.add(g.sub(at_complement, at_p), g.weigh(w, is_nan)), [loss])
             },
         );
-        loss
+        Parts::linear(loss)
     }
 }

@@ -6,11 +6,11 @@
 
 use super::{RowMap, Table};
 use crate::Rows;
-use crate::lane::{COLUMNS, Grid, Lane, counted, two_sum};
-use crate::math::{OVER_TWO_64, TWO_64};
+use crate::lane::{COLUMNS, Four, Grid, Group, Lane, counted, two_sum};
+use crate::math::{OVER_TWO_64, TWO_64, exp_nonpos_times_2_64};
 
 /// Elements of the longest row that is taken this way.
-const LONGEST: usize = 32;
+pub(super) const LONGEST: usize = 32;
 
 /// What an activation does to short rows.
 pub(crate) trait Short: RowMap {
@@ -29,21 +29,21 @@ pub(super) fn are_short(rows: Rows<'_>) -> bool {
 pub(super) fn for_each_group<L: Lane, T: Table>(l: L, table: &mut T, mut f: impl FnMut(usize, Rows<'_>, &mut [L::V])) {
     // The commonest heads have code of their own, without loops over columns.
     match table.as_rows().classes() {
-        2 if L::N > 4 => of_classes(l, table, 2, &mut f),
-        10 if L::N > 4 => of_classes(l, table, 10, &mut f),
-        classes => of_classes(l, table, classes, &mut f),
+        2 if L::N > 4 => of_classes::<L, T, 2>(l, table, 2, &mut f),
+        10 if L::N > 4 => of_classes::<L, T, 10>(l, table, 10, &mut f),
+        classes => of_classes::<L, T, LONGEST>(l, table, classes, &mut f),
     }
 }
 
 #[inline(always)]
-fn of_classes<L: Lane, T: Table, F: FnMut(usize, Rows<'_>, &mut [L::V])>(
+fn of_classes<L: Lane, T: Table, const MOST: usize>(
     l: L,
     table: &mut T,
     classes: usize,
-    f: &mut F,
+    f: &mut impl FnMut(usize, Rows<'_>, &mut [L::V]),
 ) {
     let rows = table.as_rows().rows();
-    let mut columns = [l.splat(0.0); LONGEST];
+    let mut columns = [l.splat(0.0); MOST];
     let Some(columns) = columns.get_mut(..classes) else { return };
     for row in (0..rows).step_by(L::N) {
         load(l, table.as_rows(), row, columns);
@@ -56,10 +56,16 @@ fn of_classes<L: Lane, T: Table, F: FnMut(usize, Rows<'_>, &mut [L::V])>(
 
 /// Rows from `row` on; where there are no more, anything.
 #[inline(always)]
-fn load<L: Lane>(l: L, rows: Rows<'_>, row: usize, columns: &mut [L::V]) {
+pub(super) fn load<L: Lane>(l: L, rows: Rows<'_>, row: usize, columns: &mut [L::V]) {
     let (data, stride) = rows.data_from(row);
-    // A row that is alone is loaded into all lanes, which is faster than to fill them with something else.
-    let (stride, rows) = if rows.rows() - row == 1 { (0, L::N) } else { (stride, rows.rows() - row) };
+    let rows = rows.rows() - row;
+    if rows == 1 {
+        // Into all lanes, which is faster than to fill the others with something else.
+        for (i, column) in columns.iter_mut().enumerate() {
+            *column = l.splat(data.get(i).copied().unwrap_or_default());
+        }
+        return;
+    }
     let at = Grid { stride, rows, width: COLUMNS };
     let (fours, rest) = columns.as_chunks_mut();
     let mut start = 0;
@@ -69,14 +75,24 @@ fn load<L: Lane>(l: L, rows: Rows<'_>, row: usize, columns: &mut [L::V]) {
     }
     if !rest.is_empty() {
         let four = l.columns(data.get(start..).unwrap_or_default(), Grid { width: rest.len(), ..at });
-        for (to, column) in rest.iter_mut().zip(four) {
-            *to = column;
+        for (i, to) in rest.iter_mut().enumerate() {
+            if let Some(&column) = four.get(i) {
+                *to = column;
+            }
         }
     }
 }
 
 #[inline(always)]
 fn store<L: Lane>(l: L, columns: &[L::V], data: &mut [f32], stride: usize, rows: usize) {
+    if rows == 1 {
+        for (i, &column) in columns.iter().enumerate() {
+            if let Some(to) = data.get_mut(i) {
+                *to = l.first(column);
+            }
+        }
+        return;
+    }
     let at = Grid { stride, rows, width: COLUMNS };
     let (fours, rest) = columns.as_chunks();
     let mut start = 0;
@@ -86,17 +102,19 @@ fn store<L: Lane>(l: L, columns: &[L::V], data: &mut [f32], stride: usize, rows:
     }
     if !rest.is_empty() {
         let mut four = [l.splat(0.0); COLUMNS];
-        for (to, column) in four.iter_mut().zip(rest) {
-            *to = *column;
+        for (i, to) in four.iter_mut().enumerate() {
+            if let Some(&column) = rest.get(i) {
+                *to = column;
+            }
         }
         l.store_columns(four, data.get_mut(start..).unwrap_or_default(), Grid { width: rest.len(), ..at });
     }
 }
 
-/// The maximum of each row, as what to subtract from its elements: 0 for a row of -inf.
+/// The maximum of each row, as [`Peak`](crate::lane::Peak) has it.
 #[inline(always)]
-pub(super) fn shift_of<L: Lane>(l: L, columns: &[L::V]) -> L::V {
-    let lowest = l.splat(f32::NEG_INFINITY);
+pub(super) fn max<L: Lane>(l: L, columns: &[L::V]) -> L::V {
+    let lowest = l.splat(f32::MIN);
     let (mut even, mut odd) = (lowest, lowest);
     let (pairs, last) = columns.as_chunks::<2>();
     for &[a, b] in pairs {
@@ -105,43 +123,98 @@ pub(super) fn shift_of<L: Lane>(l: L, columns: &[L::V]) -> L::V {
     for &last in last {
         even = l.max(last, even);
     }
-    let m = l.max(even, odd);
     // + 0.0: one zero, not the one that was seen last.
-    l.select(l.eq(m, lowest), l.splat(0.0), l.add(m, l.splat(0.0)))
+    l.add(l.max(even, odd), l.splat(0.0))
 }
 
-/// r of each row, (1) of [`softmax`](super::softmax), from what `exp` makes of each column: `2^64 exp(x - shift)`.
+/// What a pass over columns does with one of them, or with four side by side.
+pub(super) trait Terms<L: Lane> {
+    /// What the columns become, and what of them is added up. `first` is the number of the first.
+    fn of<G: Group<L>>(&mut self, g: G, first: usize, x: G::V) -> (G::V, G::V);
+}
+
+/// The sum over the columns.
 #[inline(always)]
-pub(super) fn rest<L: Lane>(l: L, columns: &mut [L::V], exp: impl Fn(&mut L::V) -> L::V) -> L::V {
-    let (zero, one) = (l.splat(0.0), l.splat(TWO_64));
-    let (mut ones, mut hi, mut lo) = (zero, zero, zero);
-    for block in columns.chunks_mut(2 * COLUMNS) {
-        let mut part = zero;
-        let (fours, rest) = block.as_chunks_mut::<COLUMNS>();
-        for [a, b, c, d] in fours {
-            let exps = [exp(a), exp(b), exp(c), exp(d)];
-            part = l.add(part, four_terms(l, exps, one, &mut ones));
-        }
-        if let [a, rest @ ..] = rest {
-            let mut exps = [exp(a), zero, zero, zero];
-            for (e, x) in exps.iter_mut().skip(1).zip(rest) {
-                *e = exp(x);
-            }
-            part = l.add(part, four_terms(l, exps, one, &mut ones));
-        }
+pub(super) fn sum<L: Lane>(l: L, columns: &mut [L::V], terms: &mut impl Terms<L>) -> L::V {
+    let (mut hi, mut lo) = (l.splat(0.0), l.splat(0.0));
+    let (blocks, rest) = columns.as_chunks_mut::<{ 2 * COLUMNS }>();
+    let end = blocks.len() * 2 * COLUMNS;
+    for (i, [a, b, c, d, e, f, g, h]) in blocks.iter_mut().enumerate() {
+        let first = i * 2 * COLUMNS;
+        let part = sum_of_four(l, [a, b, c, d], first, terms);
+        let part = l.add(part, sum_of_four(l, [e, f, g, h], first + COLUMNS, terms));
         let (sum, error) = two_sum(l, hi, part);
         (hi, lo) = (sum, l.add(lo, error));
     }
-    l.add(l.sub(ones, l.splat(1.0)), l.mul(l.add(hi, lo), l.splat(OVER_TWO_64)))
+    if !rest.is_empty() {
+        let (mut part, mut rest, mut first) = (l.splat(0.0), rest, end);
+        if let [a, b, c, d, others @ ..] = rest {
+            part = sum_of_four(l, [a, b, c, d], first, terms);
+            (rest, first) = (others, end + COLUMNS);
+        }
+        let mut last = [l.splat(0.0); COLUMNS];
+        for (i, x) in rest.iter_mut().enumerate() {
+            if let Some(last) = last.get_mut(i) {
+                (*x, *last) = terms.of(l, first + i, *x);
+            }
+        }
+        let (sum, error) = two_sum(l, hi, l.add(part, tree(l, last)));
+        (hi, lo) = (sum, l.add(lo, error));
+    }
+    // An infinite sum has lost inf - inf; it is right without that.
+    l.select(l.eq(lo, lo), l.add(hi, lo), hi)
 }
 
-/// The sum of four exponentials, but of those that are `one`, which are counted.
 #[inline(always)]
-fn four_terms<L: Lane>(l: L, exps: [L::V; COLUMNS], one: L::V, ones: &mut L::V) -> L::V {
-    let mut terms = exps;
-    for term in &mut terms {
-        *term = counted(l, *term, one, ones);
+fn sum_of_four<L: Lane>(l: L, columns: [&mut L::V; COLUMNS], first: usize, terms: &mut impl Terms<L>) -> L::V {
+    let [a, b, c, d] = columns;
+    // Side by side, but where there is one lane and size counts.
+    if L::N > 1 {
+        let added;
+        ([*a, *b, *c, *d], added) = terms.of(Four(l), first, [*a, *b, *c, *d]);
+        return tree(l, added);
     }
-    let [a, b, c, d] = terms;
+    let mut added = [l.splat(0.0); COLUMNS];
+    for (i, (x, added)) in [a, b, c, d].into_iter().zip(&mut added).enumerate() {
+        (*x, *added) = terms.of(l, first + i, *x);
+    }
+    tree(l, added)
+}
+
+#[inline(always)]
+fn tree<L: Lane>(l: L, [a, b, c, d]: [L::V; COLUMNS]) -> L::V {
     l.add(l.add(a, b), l.add(c, d))
+}
+
+/// `2^64 exp(x - m)`, but where it is 1, which is counted.
+struct Exps<L: Lane> {
+    m: L::V,
+    ones: L::V,
+    /// Whether the columns become their exponentials.
+    keep: bool,
+}
+
+impl<L: Lane> Terms<L> for Exps<L> {
+    #[inline(always)]
+    fn of<G: Group<L>>(&mut self, g: G, _: usize, x: G::V) -> (G::V, G::V) {
+        let l = g.lane();
+        let e = exp_nonpos_times_2_64(g, g.sub(x, g.repeat(self.m)));
+        let mut new = g.splat(0.0);
+        let term = counted(g, e, g.splat(TWO_64), &mut new);
+        let new = g.reduce(
+            new,
+            #[inline(always)]
+            |a, b| l.add(a, b),
+        );
+        self.ones = l.add(self.ones, new);
+        (if self.keep { e } else { x }, term)
+    }
+}
+
+/// r of each row, (1) of [`softmax`](super::softmax). `2^64 exp(x - m)` is left in the columns if it is to be kept.
+#[inline(always)]
+pub(super) fn rest<L: Lane>(l: L, columns: &mut [L::V], m: L::V, keep: bool) -> L::V {
+    let mut exps = Exps { m, ones: l.splat(0.0), keep };
+    let sum = sum(l, columns, &mut exps);
+    l.add(l.sub(exps.ones, l.splat(1.0)), l.mul(sum, l.splat(OVER_TWO_64)))
 }

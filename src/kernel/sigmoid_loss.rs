@@ -4,16 +4,16 @@
 //! with the smoothed t and 1 - t, each from the label itself: t (1 - s) + s / 2 and (1 - t) (1 - s) + s / 2
 //! a = pos_weight t,  b = 1 - t,  e = exp(-|x|)
 //! (1)  loss  = a softplus(-x) + b softplus(x) = (b if x >= 0, else a) |x| + (a + b) log1p(e)
-//! (2)  dL/dx = b sigmoid(x) - a sigmoid(-x),  sigmoid(|x|) = 1 / (1 + e),  sigmoid(-|x|) = e / (1 + e)
+//! (2)  dL/dx = b sigmoid(x) - a sigmoid(-x) = (b p - a n) / (1 + e),  p = 1 if x >= 0, else e;  n the other
 //! ```
 //!
 //! A term whose weight is 0 is 0 whatever the logit is, so an infinite logit on the right side costs nothing. For t in
 //! [0, 1] nothing cancels in (1), and neither sigmoid is found as 1 minus the other.
 
-use super::elementwise::{exp_neg_abs, quotient};
-use super::{RowLoss, Share, weight_at};
+use super::elementwise::{exp_neg_abs, neg, quotient};
+use super::{Parts, RowLoss, Share, short, weight_at};
 use crate::Rows;
-use crate::lane::{Lane, Span, Stream, walk};
+use crate::lane::{Arithmetic, Group, Lane, Span, Stream, walk};
 use crate::math::log1p_of_unit;
 
 pub(crate) struct Logits<'a> {
@@ -23,6 +23,26 @@ pub(crate) struct Logits<'a> {
     pub(crate) label_smoothing: f32,
     /// NaN, which no target equals, where none is ignored.
     pub(crate) ignore_value: f32,
+}
+
+impl Logits<'_> {
+    /// Whether the targets are all there is.
+    fn is_plain(&self) -> bool {
+        self.class_weights.is_none()
+            && matches!(self.pos_weights, Stream::Splat(1.0, _))
+            && self.label_smoothing == 0.0
+            && self.ignore_value.is_nan()
+    }
+
+    /// Gradient and loss of an element with a class weight and a pos_weight.
+    #[inline(always)]
+    fn weighted<A: Arithmetic>(&self, l: A, x: A::V, t: A::V, [w, pos_weight]: [A::V; 2], scale: A::V) -> (A::V, A::V) {
+        let (on, off) = (l.splat(1.0 - self.label_smoothing), l.splat(self.label_smoothing * 0.5));
+        let w = l.select(l.eq(t, l.splat(self.ignore_value)), l.splat(0.0), w);
+        let a = l.mul(pos_weight, l.mul_add(t, on, off));
+        let (gradient, loss) = term(l, x, a, l.mul_add(l.sub(l.splat(1.0), t), on, off));
+        (l.mul(l.weigh(w, gradient), scale), l.weigh(w, loss))
+    }
 }
 
 impl RowLoss for Logits<'_> {
@@ -45,37 +65,125 @@ impl RowLoss for Logits<'_> {
     }
 
     #[inline(always)]
-    fn row<L: Lane, S: Span>(&self, l: L, row: usize, mut span: S, scale: f32) -> f32 {
-        let (zero, one) = (l.splat(0.0), l.splat(1.0));
-        let (on, off) = (l.splat(1.0 - self.label_smoothing), l.splat(self.label_smoothing * 0.5));
-        let (ignored, scale) = (l.splat(self.ignore_value), l.splat(scale));
+    fn row<L: Lane, S: Span>(&self, l: L, row: usize, mut span: S, scale: f32) -> Parts {
+        let g = l.group();
+        let scale = g.splat(scale);
         let targets = Stream::Slice(self.targets.row(row), 0.0);
-        let weights = Stream::or(self.class_weights, 1.0);
-        let [loss] = walk(
-            l,
-            &mut span,
-            0.0,
-            [targets, weights, self.pos_weights],
-            #[inline(always)]
-            |x, [t, w, pos_weight]| {
-                let w = l.select(l.eq(t, ignored), zero, w);
-                let (a, b) = (l.mul(pos_weight, l.mul_add(t, on, off)), l.mul_add(l.sub(one, t), on, off));
-                let e = exp_neg_abs(l, x);
-                let size = l.bits_and(x, l.splat_bits(0x7fff_ffff));
-                let linear = l.weigh(l.select(l.is_negative(x), a, b), size);
-                let loss = l.add(linear, l.weigh(l.add(a, b), log1p_of_unit(l, e)));
-                let gradient = {
-                    // A quotient each: a product by e would have its errors and those of the quotient.
-                    let (larger, smaller) = (quotient(l, one, e), quotient(l, e, e));
-                    let at_x = l.select(l.is_negative(x), smaller, larger);
-                    let at_minus_x = l.select(l.is_negative(x), larger, smaller);
-                    l.sub(l.mul(b, at_x), l.mul(a, at_minus_x))
-                };
-                (l.mul(l.weigh(w, gradient), scale), [l.weigh(w, loss)])
-            },
-        );
-        loss
+        let [loss] = if self.is_plain() {
+            // Behind the end x is -inf and t is 0, of which the loss is 0.
+            walk(
+                l,
+                &mut span,
+                f32::NEG_INFINITY,
+                [targets],
+                #[inline(always)]
+                |x, [t]| {
+                    let (gradient, loss) = plain(g, x, t, scale);
+                    (gradient, [loss])
+                },
+            )
+        } else {
+            walk(
+                l,
+                &mut span,
+                0.0,
+                [targets, Stream::or(self.class_weights, 1.0), self.pos_weights],
+                #[inline(always)]
+                |x, [t, w, pos_weight]| {
+                    let (gradient, loss) = self.weighted(g, x, t, [w, pos_weight], scale);
+                    (gradient, [loss])
+                },
+            )
+        };
+        Parts::linear(loss)
     }
+
+    fn takes_columns(&self) -> bool {
+        true
+    }
+
+    #[inline(always)]
+    fn columns<L: Lane>(&self, l: L, row: usize, columns: &mut [L::V], scale: L::V) -> L::V {
+        let mut targets = [l.splat(0.0); short::LONGEST];
+        let Some(targets) = targets.get_mut(..columns.len()) else { return scale };
+        short::load(l, self.targets, row, targets);
+        if self.is_plain() {
+            short::sum(l, columns, &mut Plain::<L> { targets, scale })
+        } else {
+            short::sum(l, columns, &mut Weighted::<L> { loss: self, targets, scale })
+        }
+    }
+}
+
+/// Elements of columns.
+struct Plain<'a, L: Lane> {
+    targets: &'a [L::V],
+    scale: L::V,
+}
+
+/// Elements of columns.
+struct Weighted<'a, L: Lane> {
+    loss: &'a Logits<'a>,
+    targets: &'a [L::V],
+    scale: L::V,
+}
+
+/// The targets of the columns from `first` on.
+#[inline(always)]
+fn targets_of<L: Lane, G: Group<L>>(g: G, targets: &[L::V], first: usize) -> G::V {
+    g.of(
+        #[inline(always)]
+        |i| match targets.get(first + i) {
+            Some(&targets) => targets,
+            None => g.lane().splat(0.0),
+        },
+    )
+}
+
+/// The weights of the columns from `first` on.
+#[inline(always)]
+fn weights_of<L: Lane, G: Group<L>>(g: G, weights: Stream<'_>, first: usize) -> G::V {
+    g.of(
+        #[inline(always)]
+        |i| g.lane().splat(weights.at(first + i)),
+    )
+}
+
+impl<L: Lane> short::Terms<L> for Plain<'_, L> {
+    #[inline(always)]
+    fn of<G: Group<L>>(&mut self, g: G, first: usize, x: G::V) -> (G::V, G::V) {
+        plain(g, x, targets_of(g, self.targets, first), g.repeat(self.scale))
+    }
+}
+
+impl<L: Lane> short::Terms<L> for Weighted<'_, L> {
+    #[inline(always)]
+    fn of<G: Group<L>>(&mut self, g: G, first: usize, x: G::V) -> (G::V, G::V) {
+        let of_classes = weights_of(g, Stream::or(self.loss.class_weights, 1.0), first);
+        let weights = [of_classes, weights_of(g, self.loss.pos_weights, first)];
+        self.loss.weighted(g, x, targets_of(g, self.targets, first), weights, g.repeat(self.scale))
+    }
+}
+
+/// Gradient and loss of an element where the targets are all there is.
+#[inline(always)]
+fn plain<A: Arithmetic>(l: A, x: A::V, t: A::V, scale: A::V) -> (A::V, A::V) {
+    let (gradient, loss) = term(l, x, t, l.sub(l.splat(1.0), t));
+    (l.mul(gradient, scale), loss)
+}
+
+/// (2) and (1) of an element.
+#[inline(always)]
+fn term<A: Arithmetic>(l: A, x: A::V, a: A::V, b: A::V) -> (A::V, A::V) {
+    let one = l.splat(1.0);
+    let e = exp_neg_abs(l, x);
+    let size = l.bits_and(x, l.splat_bits(0x7fff_ffff));
+    let is_negative = l.is_negative(x);
+    let linear = l.weigh(l.select(is_negative, a, b), size);
+    let loss = l.add(linear, l.weigh(l.add(a, b), log1p_of_unit(l, e)));
+    let (at_x, at_minus_x) = (l.select(is_negative, e, one), l.select(is_negative, one, e));
+    let gradient = quotient(l, l.mul_add(b, at_x, neg(l, l.mul(a, at_minus_x))), e);
+    (gradient, loss)
 }
 
 /// The share of a row whose elements are terms of their own, each with the weight of its class.

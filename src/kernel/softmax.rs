@@ -20,15 +20,16 @@
 
 use super::short::{self, Short};
 use super::{RowMap, weight_at};
-use crate::lane::{Ahead, InPlace, LANES, Lane, ReadOnly, Span, Stream, map_streamed, max, walk, walk_without};
+use crate::lane::{
+    Ahead, Arithmetic, Group, InPlace, LANES, Lane, Peak, ReadOnly, Span, Stream, Vs, map_streamed, walk, walk_without,
+};
 use crate::math::{OVER_TWO_64, TWO_64, exp, exp_nonpos, exp_nonpos_times_2_64, log1p};
 use crate::{EmptyRow, Rows};
 
 /// What one look at a row finds: m, and for a long row r.
 #[derive(Clone, Copy)]
 pub(super) struct FirstLook {
-    /// The maximum, as what to subtract from the elements: 0 for a row of -inf, so that no inf - inf arises.
-    pub(super) shift: f32,
+    pub(super) peak: Peak,
     r: Option<f32>,
 }
 
@@ -46,16 +47,19 @@ const BLOCKS: usize = 32;
 impl FirstLook {
     #[inline(always)]
     pub(super) fn at<L: Lane>(l: L, x: &[f32]) -> Self {
-        if x.len() > longest::<L>() { Self::at_long(l, x) } else { Self { shift: shift_of(l, x), r: None } }
+        if x.len() > longest::<L>() {
+            return Self::at_long(l, x);
+        }
+        Self { peak: Peak::of(l, x), r: None }
     }
 
-    /// (1); `2^64 exp(x_i - shift)` is left where the span can be written and the row is not long.
+    /// (1); `2^64 exp(x_i - m)` is left where the span can be written and the row is not long.
     #[inline(always)]
     pub(super) fn rest<L: Lane, S: Span>(self, l: L, span: &mut S) -> f32 {
         match self.r {
             Some(r) => r,
             None => {
-                let (ones, sum) = sum_of_exps(l, span, self.shift);
+                let (ones, sum) = sum_of_exps(l, span, self.peak);
                 rest_of(ones, sum)
             }
         }
@@ -67,39 +71,42 @@ impl FirstLook {
         // Whole blocks of sums.
         let block = x.len().div_ceil(BLOCKS).next_multiple_of(128);
         let mut of_blocks = [(f32::NEG_INFINITY, 0.0, 0.0); BLOCKS];
-        let mut largest = f32::NEG_INFINITY;
-        let nexts = x.chunks(block).skip(1).chain(core::iter::repeat(&[][..]));
-        for ((m, ones, sum), (row, next)) in of_blocks.iter_mut().zip(x.chunks(block).zip(nexts)) {
-            *m = max(l, row);
+        let mut peak = Peak::NONE;
+        let mut rest = x;
+        for of_block in &mut of_blocks {
+            let (row, next) = rest.split_at(block.min(rest.len()));
+            let peak_of_block = Peak::of(l, row);
             // The exponentials leave the memory idle, so the next block comes meanwhile.
-            (*ones, *sum) = sum_of_exps(l, &mut Ahead { row, next }, shift_by(*m));
-            largest = if *m > largest { *m } else { largest };
+            let (ones, sum) = sum_of_exps(l, &mut Ahead { row, next }, peak_of_block);
+            *of_block = (peak_of_block.largest, ones, sum);
+            peak = peak.or_larger(peak_of_block);
+            rest = next;
         }
-        let shift = shift_by(largest);
         let (mut ones, mut sum) = (0.0, 0.0);
         for (m, ones_of_block, sum_of_block) in of_blocks {
-            if m == largest {
+            if m == peak.largest {
                 ones += ones_of_block;
                 sum += f64::from(sum_of_block);
             } else {
-                let scale = l.first(exp_nonpos(l, l.splat(m - shift)));
+                let scale = l.first(exp_nonpos(l, l.splat(m - peak.largest)));
                 sum += f64::from(scale) * (f64::from(ones_of_block) * f64::from(TWO_64) + f64::from(sum_of_block));
             }
         }
-        Self { shift, r: Some(rest_of(ones, sum as f32)) }
+        Self { peak, r: Some(rest_of(ones, sum as f32)) }
     }
 }
 
-/// Gives `f` every `2^64 exp(x_i - shift)` of a row whose statistics were found in this span, and writes what it gives.
+/// Gives `f` every `2^64 exp(x_i - m)` of a row whose statistics were found in this span, and writes what it gives.
 #[inline(always)]
-fn map_exps<L: Lane, S: Span>(l: L, span: &mut S, shift: f32, f: impl Fn(L::V) -> L::V) {
+fn map_exps<L: Lane, S: Span>(l: L, span: &mut S, peak: Peak, f: impl Fn(Vs<L>) -> Vs<L>) {
     if span.read().len() > longest::<L>() {
-        let shift = l.splat(shift);
+        let g = l.group();
+        let m = g.splat(peak.largest);
         map_streamed(
             l,
             span,
             #[inline(always)]
-            |x| f(exp_nonpos_times_2_64(l, l.sub(x, shift))),
+            |x| f(exp_nonpos_times_2_64(g, g.sub(x, m))),
         );
     } else if let Some(exps) = span.write() {
         walk(
@@ -113,30 +120,20 @@ fn map_exps<L: Lane, S: Span>(l: L, span: &mut S, shift: f32, f: impl Fn(L::V) -
     }
 }
 
-#[inline(always)]
-pub(super) fn shift_of<L: Lane>(l: L, x: &[f32]) -> f32 {
-    shift_by(max(l, x))
-}
-
-/// What to subtract where the maximum is `m`.
-#[inline(always)]
-fn shift_by(m: f32) -> f32 {
-    if m == f32::NEG_INFINITY { 0.0 } else { m }
-}
-
 /// c of (1), and the sum of the other exponentials times 2^64.
 #[inline(always)]
-fn sum_of_exps<L: Lane, S: Span>(l: L, span: &mut S, shift: f32) -> (f32, f32) {
-    let shift = l.splat(shift);
+fn sum_of_exps<L: Lane, S: Span>(l: L, span: &mut S, peak: Peak) -> (f32, f32) {
+    let g = l.group();
+    let m = g.splat(peak.largest);
     let (ones, [sum]) = walk_without(
         l,
         span,
-        TWO_64,
+        (TWO_64, peak),
         f32::NEG_INFINITY,
         [],
         #[inline(always)]
         |x, []| {
-            let e = exp_nonpos_times_2_64(l, l.sub(x, shift));
+            let e = exp_nonpos_times_2_64(g, g.sub(x, m));
             (e, [e])
         },
     );
@@ -151,16 +148,19 @@ pub(super) fn rest_of(ones: f32, sum: f32) -> f32 {
 
 /// 1 / (1 + r) for r >= 0, with the rounding error of 1 + r taken out to first order.
 #[inline(always)]
-pub(super) fn inverse_of<L: Lane>(l: L, r: L::V) -> L::V {
+pub(super) fn inverse_of<A: Arithmetic>(l: A, r: A::V) -> A::V {
     let one = l.splat(1.0);
     let sum = l.add(one, r);
     let (larger, smaller) = (l.max(one, r), l.min(r, one));
-    let lost = l.sub(smaller, l.sub(sum, larger));
+    let gained = l.sub(l.sub(sum, larger), smaller);
     let inverse = l.div(one, sum);
-    l.sub(inverse, l.mul(inverse, l.mul(lost, inverse)))
+    l.mul_add(inverse, l.mul(gained, inverse), inverse)
 }
 
-/// What turns `2^64 e` into `factor * e`, of which the one rounding of small results is the last: the factor by 2^64, or both
+/// Factors below this are small.
+const SMALL: f32 = 1.0 / 268_435_456.0;
+
+/// What turns `2^64 e` into `factor * inverse * e`, of which the one rounding of small results is the last: the factor by 2^64, or both
 /// apart where that would lose digits.
 #[derive(Clone, Copy)]
 pub(super) struct Rescale<L: Lane> {
@@ -169,13 +169,15 @@ pub(super) struct Rescale<L: Lane> {
 }
 
 impl<L: Lane> Rescale<L> {
+    /// Of `factor * inverse`, with an inverse of a sum of at most 2^33 numbers up to 1.
     #[inline(always)]
-    pub(super) fn new(l: L, factor: L::V) -> Self {
-        let over_two_64 = l.splat(OVER_TWO_64);
-        let merged = l.mul(factor, over_two_64);
-        let size = l.bits_and(merged, l.splat_bits(0x7fff_ffff));
-        let is_small = l.gt(l.splat(f32::MIN_POSITIVE), size);
-        Self { first: l.select(is_small, factor, merged), second: l.select(is_small, over_two_64, l.splat(1.0)) }
+    pub(super) fn new(l: L, factor: L::V, inverse: L::V) -> Self {
+        // Known before the inverse is.
+        let size = l.bits_and(factor, l.splat_bits(0x7fff_ffff));
+        let is_small = l.gt(l.splat(SMALL), size);
+        let (one, over_two_64) = (l.splat(1.0), l.splat(OVER_TWO_64));
+        let first = l.mul(inverse, l.mul(factor, l.select(is_small, one, over_two_64)));
+        Self { first, second: l.select(is_small, over_two_64, one) }
     }
 
     #[inline(always)]
@@ -184,13 +186,15 @@ impl<L: Lane> Rescale<L> {
     }
 
     #[inline(always)]
-    pub(super) fn row<S: Span>(self, l: L, span: &mut S, shift: f32) {
+    pub(super) fn row<S: Span>(self, l: L, span: &mut S, peak: Peak) {
+        let g = l.group();
+        let (first, second) = (g.repeat(self.first), g.repeat(self.second));
         map_exps(
             l,
             span,
-            shift,
+            peak,
             #[inline(always)]
-            |e| self.apply(l, e),
+            |e| g.mul(g.mul(e, first), second),
         );
     }
 
@@ -221,7 +225,7 @@ pub(crate) struct Softmax<'a> {
 impl Softmax<'_> {
     #[inline(always)]
     fn rescale<L: Lane>(&self, l: L, r: L::V, factors: L::V) -> Rescale<L> {
-        Rescale::new(l, unless_empty(l, self.empty_row, r, l.mul(factors, inverse_of(l, r))))
+        Rescale::new(l, factors, unless_empty(l, self.empty_row, r, inverse_of(l, r)))
     }
 }
 
@@ -231,7 +235,7 @@ impl RowMap for Softmax<'_> {
         let look = FirstLook::at(l, span.read());
         let r = look.rest(l, &mut span);
         let factor = weight_at(self.factors, row);
-        self.rescale(l, l.splat(r), l.splat(factor)).row(l, &mut span, look.shift);
+        self.rescale(l, l.splat(r), l.splat(factor)).row(l, &mut span, look.peak);
     }
 }
 
@@ -242,16 +246,8 @@ impl Short for Softmax<'_> {
         for (to, &factor) in factors.iter_mut().zip(self.factors.and_then(|all| all.get(row..)).unwrap_or_default()) {
             *to = factor;
         }
-        let shift = short::shift_of(l, columns);
-        let r = short::rest(
-            l,
-            columns,
-            #[inline(always)]
-            |x| {
-                *x = exp_nonpos_times_2_64(l, l.sub(*x, shift));
-                *x
-            },
-        );
+        let m = short::max(l, columns);
+        let r = short::rest(l, columns, m, true);
         self.rescale(l, r, l.load(&factors, 0)).columns(l, columns);
     }
 }
@@ -267,13 +263,14 @@ impl RowMap for LogSoftmax {
         let look = FirstLook::at(l, span.read());
         let r = l.splat(look.rest(l, &mut ReadOnly(span.read())));
         let log = unless_empty(l, self.empty_row, r, log1p(l, r));
-        let shift = l.splat(look.shift);
+        let g = l.group();
+        let (m, log) = (g.splat(look.peak.largest), g.repeat(log));
         if span.read().len() > longest::<L>() {
             map_streamed(
                 l,
                 &mut span,
                 #[inline(always)]
-                |x| l.sub(l.sub(x, shift), log),
+                |x| g.sub(g.sub(x, m), log),
             );
         } else {
             walk(
@@ -282,7 +279,7 @@ impl RowMap for LogSoftmax {
                 0.0,
                 [],
                 #[inline(always)]
-                |x, []| (l.sub(l.sub(x, shift), log), []),
+                |x, []| (g.sub(g.sub(x, m), log), []),
             );
         }
     }
@@ -291,16 +288,11 @@ impl RowMap for LogSoftmax {
 impl Short for LogSoftmax {
     #[inline(always)]
     fn columns<L: Lane>(&self, l: L, _: usize, columns: &mut [L::V]) {
-        let shift = short::shift_of(l, columns);
-        let r = short::rest(
-            l,
-            columns,
-            #[inline(always)]
-            |x| exp_nonpos_times_2_64(l, l.sub(*x, shift)),
-        );
+        let m = short::max(l, columns);
+        let r = short::rest(l, columns, m, false);
         let log = unless_empty(l, self.empty_row, r, log1p(l, r));
         for x in columns {
-            *x = l.sub(l.sub(*x, shift), log);
+            *x = l.sub(l.sub(*x, m), log);
         }
     }
 }
@@ -309,12 +301,12 @@ impl Short for LogSoftmax {
 #[inline(always)]
 pub(crate) fn log_sum_exp<L: Lane>(l: L, x: &[f32]) -> f32 {
     let look = FirstLook::at(l, x);
-    let (shift, r) = (look.shift, look.rest(l, &mut ReadOnly(x)));
-    if shift == f32::INFINITY {
-        return if x.iter().any(|x| x.is_nan()) { f32::NAN } else { shift };
+    let (m, r) = (look.peak.largest, look.rest(l, &mut ReadOnly(x)));
+    if m == f32::INFINITY {
+        return if x.iter().any(|x| x.is_nan()) { f32::NAN } else { m };
     }
     // (1) of a row of -inf alone.
-    if r == -1.0 { f32::NEG_INFINITY } else { shift + l.first(log1p(l, l.splat(r))) }
+    if r == -1.0 { f32::NEG_INFINITY } else { m + l.first(log1p(l, l.splat(r))) }
 }
 
 /// (5), where the span reads `dy`.
@@ -325,23 +317,23 @@ pub(crate) struct SoftmaxBackward<'a> {
 impl RowMap for SoftmaxBackward<'_> {
     #[inline(always)]
     fn row<L: Lane, S: Span>(&self, l: L, row: usize, mut span: S) {
-        let y = Stream::Slice(self.y.row(row), 0.0);
+        let (g, y) = (l.group(), Stream::Slice(self.y.row(row), 0.0));
         let [dot] = walk(
             l,
             &mut ReadOnly(span.read()),
             0.0,
             [y],
             #[inline(always)]
-            |dy, [y]| (dy, [l.mul(dy, y)]),
+            |dy, [y]| (dy, [g.mul(dy, y)]),
         );
-        let dot = l.splat(dot);
+        let dot = g.splat(dot);
         walk(
             l,
             &mut span,
             0.0,
             [y],
             #[inline(always)]
-            |dy, [y]| (l.mul(y, l.sub(dy, dot)), []),
+            |dy, [y]| (g.mul(y, g.sub(dy, dot)), []),
         );
     }
 }
@@ -362,7 +354,7 @@ impl RowMap for LogSoftmaxBackward<'_> {
             #[inline(always)]
             |dy, []| (dy, [dy]),
         );
-        let sum = l.splat(sum);
+        let (g, sum) = (l.group(), l.group().splat(sum));
         let y = Stream::Slice(self.y.row(row), 0.0);
         walk(
             l,
@@ -370,7 +362,7 @@ impl RowMap for LogSoftmaxBackward<'_> {
             0.0,
             [y],
             #[inline(always)]
-            |dy, [y]| (l.sub(dy, l.mul(exp(l, y), sum)), []),
+            |dy, [y]| (g.sub(dy, g.mul(exp(g, y), sum)), []),
         );
     }
 }

@@ -7,14 +7,16 @@
 //! (3)         = (T - q_i) p_i - q_i (1 - p_i),  1 - p_i = r / (1 + r), where exp(s_i - m) = 1
 //! ```
 //!
+//! A row of -inf alone has r = -1 and is NaN by itself; where it is to be taken as 0, it is not active.
+//!
 //! Both terms of (1) are sums of non-negative numbers for q >= 0: nothing cancels, a tiny loss keeps its digits, and a
 //! common offset of the logits is gone before anything is rounded away. (3) is (2) without the cancellation of p - 1 at
 //! a class that is nearly certain; any other p is at most about 1/2, where (2) loses nothing.
 
 use super::short;
-use super::softmax::{FirstLook, Rescale, inverse_of, rest_of, shift_of};
-use super::{RowLoss, Share, weight_at};
-use crate::lane::{InPlace, LANES, Lane, Span, Stream, walk, walk_without};
+use super::softmax::{FirstLook, Rescale, inverse_of, rest_of};
+use super::{Parts, RowLoss, Share, weight_at};
+use crate::lane::{Arithmetic, InPlace, LANES, Lane, Peak, Span, Stream, walk, walk_without};
 use crate::loss::{EmptyRow, PositivesScale};
 use crate::math::{OVER_TWO_64, TWO_64, exp_nonpos_times_2_64, log1p};
 use crate::targets::Class;
@@ -26,16 +28,14 @@ struct Row {
     inverse: f32,
     /// r / (1 + r)
     rest: f32,
-    log1p: f32,
+    r: f32,
 }
 
 impl Row {
     #[inline(always)]
     fn new<L: Lane>(l: L, r: f32) -> Self {
-        // A row of -inf alone has r = -1. Where it is to be taken as 0, it is not active.
-        let r = if r < 0.0 { f32::NAN } else { r };
         let inverse = l.first(inverse_of(l, l.splat(r)));
-        Self { inverse, rest: r * inverse, log1p: l.first(log1p(l, l.splat(r))) }
+        Self { inverse, rest: r * inverse, r }
     }
 
     /// (3) of one class, times `scale`.
@@ -47,8 +47,8 @@ impl Row {
 
 /// A term of the first sum of (1).
 #[inline(always)]
-fn distance_of(q: f32, shift: f32, s: f32) -> f32 {
-    if q == 0.0 { 0.0 } else { q * (shift - s) }
+fn distance_of(q: f32, m: f32, s: f32) -> f32 {
+    if q == 0.0 { 0.0 } else { q * (m - s) }
 }
 
 /// Labels that are 0 but for a few hot classes: one pass for the statistics, one to scale the exponentials.
@@ -59,7 +59,7 @@ fn hot<L: Lane, S: Span>(
     scale: f32,
     normalize: impl Fn(f32, f32) -> f32,
     labels: impl Iterator<Item = (usize, f32)> + Clone,
-) -> f32 {
+) -> Parts {
     let look = FirstLook::at(l, span.read());
     let (mut distance, mut total, mut count) = (0.0, 0.0, 0.0);
     // Before the pass: in place, it overwrites the logits.
@@ -67,15 +67,15 @@ fn hot<L: Lane, S: Span>(
         let s = span.read().get(class).copied().unwrap_or(f32::NAN);
         total += q;
         count += 1.0;
-        distance += distance_of(q, look.shift, s);
+        distance += distance_of(q, look.peak.largest, s);
     }
     let row = Row::new(l, look.rest(l, &mut span));
     let factor = normalize(count, total);
     // An exponential of 1 becomes `ones` exactly, by which it is known again after the pass.
     let scale = scale * factor;
-    let ones = (total * row.inverse) * scale;
+    let ones = row.inverse * (total * scale);
     if span.write().is_some() {
-        Rescale::new(l, l.splat(ones)).row(l, &mut span, look.shift);
+        Rescale::new(l, l.splat(total * scale), l.splat(row.inverse)).row(l, &mut span, look.peak);
     }
     if let Some(exps) = span.write() {
         for (class, q) in labels.clone() {
@@ -91,7 +91,7 @@ fn hot<L: Lane, S: Span>(
             }
         }
     }
-    factor * distance + (factor * total) * row.log1p
+    Parts { linear: factor * distance, slope: factor * total, r: row.r }
 }
 
 /// Dense labels `q_i = w_i (on t_i + off)`, with `hot` more at one class.
@@ -112,10 +112,11 @@ fn dense<L: Lane, S: Span>(
     labels: &Dense<'_>,
     scale: f32,
     normalize: impl Fn(f32, f32) -> f32,
-) -> f32 {
-    let shift = shift_of(l, span.read());
-    let (zero, one, splat) = (l.splat(0.0), l.splat(1.0), l.splat(shift));
-    let (on, off) = (l.splat(labels.on), l.splat(labels.off));
+) -> Parts {
+    let peak = Peak::of(l, span.read());
+    let g = l.group();
+    let (zero, one, m) = (g.splat(0.0), g.splat(1.0), g.splat(peak.largest));
+    let (on, off) = (g.splat(labels.on), g.splat(labels.off));
     let (hot_class, hot_label) = labels.hot.unwrap_or((usize::MAX, 0.0));
     let hot_logit = span.read().get(hot_class).copied();
 
@@ -123,22 +124,22 @@ fn dense<L: Lane, S: Span>(
     let (ones, [sum, mut total, mut distance, nonzero]) = walk_without(
         l,
         &mut span,
-        TWO_64,
+        (TWO_64, peak),
         f32::NEG_INFINITY,
         streams,
         #[inline(always)]
         |x, [t, w]| {
-            let e = exp_nonpos_times_2_64(l, l.sub(x, splat));
-            let q = l.weigh(w, l.mul_add(on, t, off));
-            let nonzero = l.select(l.eq(t, zero), zero, one);
-            (e, [e, q, l.weigh(q, l.sub(splat, x)), nonzero])
+            let e = exp_nonpos_times_2_64(g, g.sub(x, m));
+            let q = g.weigh(w, g.mul_add(on, t, off));
+            let nonzero = g.select(g.eq(t, zero), zero, one);
+            (e, [e, q, g.weigh(q, g.sub(m, x)), nonzero])
         },
     );
     let row = Row::new(l, rest_of(ones, sum));
     let (mut hot_total, mut hot_gradient) = (hot_label, 0.0);
     if let Some(s) = hot_logit {
         total += hot_label;
-        distance += distance_of(hot_label, shift, s);
+        distance += distance_of(hot_label, peak.largest, s);
         hot_total += labels.weights.at(hot_class) * labels.off;
     }
 
@@ -158,9 +159,9 @@ fn dense<L: Lane, S: Span>(
                 (e * per_exp) * OVER_TWO_64 - hot_total * scale
             };
         }
-        let (inverse, rest) = (l.splat(row.inverse), l.splat(row.rest));
-        let (total, per_exp, scale) = (l.splat(gradient_total), l.splat(per_exp), l.splat(scale));
-        let (two_64, over_two_64) = (l.splat(TWO_64), l.splat(OVER_TWO_64));
+        let (inverse, rest) = (g.splat(row.inverse), g.splat(row.rest));
+        let (total, per_exp, scale) = (g.splat(gradient_total), g.splat(per_exp), g.splat(scale));
+        let (two_64, over_two_64) = (g.splat(TWO_64), g.splat(OVER_TWO_64));
         walk(
             l,
             &mut InPlace(&mut *exps),
@@ -169,21 +170,21 @@ fn dense<L: Lane, S: Span>(
             #[inline(always)]
             |e, [t, w]| {
                 let q = if labels.binarize {
-                    l.select(l.eq(t, zero), zero, one)
+                    g.select(g.eq(t, zero), zero, one)
                 } else {
-                    l.weigh(w, l.mul_add(on, t, off))
+                    g.weigh(w, g.mul_add(on, t, off))
                 };
-                let scaled = l.mul(q, scale);
-                let certain = l.sub(l.mul(l.mul(l.sub(total, q), scale), inverse), l.mul(scaled, rest));
-                let uncertain = l.sub(l.mul(l.mul(e, per_exp), over_two_64), scaled);
-                (l.select(l.eq(e, two_64), certain, uncertain), [])
+                let scaled = g.mul(q, scale);
+                let certain = g.sub(g.mul(g.mul(g.sub(total, q), scale), inverse), g.mul(scaled, rest));
+                let uncertain = g.sub(g.mul(g.mul(e, per_exp), over_two_64), scaled);
+                (g.select(g.eq(e, two_64), certain, uncertain), [])
             },
         );
         if let Some(gradient) = exps.get_mut(hot_class) {
             *gradient = hot_gradient;
         }
     }
-    factor * distance + (factor * total) * row.log1p
+    Parts { linear: factor * distance, slope: factor * total, r: row.r }
 }
 
 /// A row of nothing but -inf, where the policy is to leave it out.
@@ -202,6 +203,8 @@ pub(crate) struct Indexed<'a> {
 }
 
 impl RowLoss for Indexed<'_> {
+    const HAS_LOG: bool = true;
+
     #[inline(always)]
     fn share(&self, row: usize, x: &[f32]) -> Share {
         let Class::Index(class) = self.targets.class(row, self.ignore_index) else { return Share::NONE };
@@ -214,8 +217,8 @@ impl RowLoss for Indexed<'_> {
     }
 
     #[inline(always)]
-    fn row<L: Lane, S: Span>(&self, l: L, row: usize, span: S, scale: f32) -> f32 {
-        let Class::Index(class) = self.targets.class(row, self.ignore_index) else { return 0.0 };
+    fn row<L: Lane, S: Span>(&self, l: L, row: usize, span: S, scale: f32) -> Parts {
+        let Class::Index(class) = self.targets.class(row, self.ignore_index) else { return Parts::default() };
         let weight = weight_at(self.class_weights, class);
         if self.label_smoothing == 0.0 {
             return hot(l, span, scale, |_, _| 1.0, core::iter::once((class, weight)));
@@ -243,50 +246,52 @@ impl RowLoss for Indexed<'_> {
 
     #[inline(always)]
     fn columns<L: Lane>(&self, l: L, row: usize, columns: &mut [L::V], scale: L::V) -> L::V {
-        let (mut classes, mut weights) = ([0.0; LANES], [1.0; LANES]);
-        self.targets.numbers(row, &mut classes);
+        let mut classes = [0.0; LANES];
+        match L::N {
+            16 => self.targets.marks::<16>(row, &mut classes),
+            8 => self.targets.marks::<8>(row, &mut classes),
+            4 => self.targets.marks::<4>(row, &mut classes),
+            _ => self.targets.marks::<1>(row, &mut classes),
+        }
+        let [first, ..] = classes;
+        // The last row alone: numbers written one by one are not there yet to be loaded at once.
+        let class = if self.targets.len() - row == 1 { l.splat(first) } else { l.load(&classes, 0) };
+        let mut q = l.splat(1.0);
         if self.class_weights.is_some() {
+            let mut weights = [1.0; LANES];
             for (i, weight) in weights.iter_mut().enumerate().take(L::N) {
                 if let Class::Index(index) = self.targets.class(row + i, self.ignore_index) {
                     *weight = weight_at(self.class_weights, index);
                 }
             }
+            q = l.load(&weights, 0);
         }
-        let (class, q) = (l.load(&classes, 0), l.load(&weights, 0));
-        let (zero, nan) = (l.splat(0.0), l.splat(f32::NAN));
-
-        let shift = short::shift_of(l, columns);
-        let (mut logit, mut column) = (zero, zero);
-        for &x in &*columns {
-            logit = l.select(l.eq(column, class), x, logit);
-            column = l.add(column, l.splat(1.0));
-        }
-        let r = short::rest(
-            l,
-            columns,
+        let is_hot = {
             #[inline(always)]
-            |x| {
-                *x = exp_nonpos_times_2_64(l, l.sub(*x, shift));
-                *x
-            },
-        );
-        // A row of -inf alone has r = -1. Where it is to be taken as 0, it is not active.
-        let r = l.select(l.gt(zero, r), nan, r);
+            |column: usize| l.eq(class, l.splat(ClassIndices::mark(column)))
+        };
+
+        let m = short::max(l, columns);
+        let (mut logit, mut hot) = (l.splat(0.0), l.splat(0.0));
+        for (i, &x) in columns.iter().enumerate() {
+            logit = l.select(is_hot(i), x, logit);
+        }
+        let r = short::rest(l, columns, m, true);
         let inverse = inverse_of(l, r);
+        for (i, &e) in columns.iter().enumerate() {
+            hot = l.select(is_hot(i), e, hot);
+        }
 
         let scaled = l.mul(q, scale);
-        let hot = exp_nonpos_times_2_64(l, l.sub(logit, shift));
         let is_one = l.eq(hot, l.splat(TWO_64));
         let certain = l.mul(scaled, l.mul(r, inverse));
-        let rescale = Rescale::new(l, l.mul(l.mul(q, inverse), scale));
-        let hot = l.select(is_one, l.sub(zero, certain), l.sub(rescale.apply(l, hot), scaled));
+        let rescale = Rescale::new(l, scaled, inverse);
+        let hot = l.select(is_one, l.sub(l.splat(0.0), certain), l.sub(rescale.apply(l, hot), scaled));
         rescale.columns(l, columns);
-        column = zero;
-        for gradient in columns {
-            *gradient = l.select(l.eq(column, class), hot, *gradient);
-            column = l.add(column, l.splat(1.0));
+        for (i, gradient) in columns.iter_mut().enumerate() {
+            *gradient = l.select(is_hot(i), hot, *gradient);
         }
-        l.add(l.weigh(q, l.sub(shift, logit)), l.mul(q, log1p(l, r)))
+        l.add(l.weigh(q, l.sub(m, logit)), l.mul(q, log1p(l, r)))
     }
 }
 
@@ -299,6 +304,8 @@ pub(crate) struct Labelled<'a> {
 }
 
 impl RowLoss for Labelled<'_> {
+    const HAS_LOG: bool = true;
+
     fn labels(&self, row: usize) -> &[f32] {
         self.targets.row(row)
     }
@@ -309,7 +316,7 @@ impl RowLoss for Labelled<'_> {
     }
 
     #[inline(always)]
-    fn row<L: Lane, S: Span>(&self, l: L, row: usize, span: S, scale: f32) -> f32 {
+    fn row<L: Lane, S: Span>(&self, l: L, row: usize, span: S, scale: f32) -> Parts {
         let targets = self.targets.row(row);
         let labels = Dense {
             labels: Stream::Slice(targets, 0.0),
@@ -344,6 +351,8 @@ pub(crate) struct MultiLabelled<'a> {
 }
 
 impl RowLoss for MultiLabelled<'_> {
+    const HAS_LOG: bool = true;
+
     fn labels(&self, row: usize) -> &[f32] {
         self.targets.row(row)
     }
@@ -355,7 +364,7 @@ impl RowLoss for MultiLabelled<'_> {
     }
 
     #[inline(always)]
-    fn row<L: Lane, S: Span>(&self, l: L, row: usize, span: S, scale: f32) -> f32 {
+    fn row<L: Lane, S: Span>(&self, l: L, row: usize, span: S, scale: f32) -> Parts {
         let labels = Dense {
             labels: Stream::Slice(self.targets.row(row), 0.0),
             weights: Stream::or(self.class_weights, 1.0),
@@ -378,6 +387,8 @@ pub(crate) struct MultiHot<'a> {
 }
 
 impl RowLoss for MultiHot<'_> {
+    const HAS_LOG: bool = true;
+
     #[inline(always)]
     fn share(&self, row: usize, x: &[f32]) -> Share {
         let positive = self.targets.row(row, self.ignore_index).next().is_some();
@@ -385,7 +396,7 @@ impl RowLoss for MultiHot<'_> {
     }
 
     #[inline(always)]
-    fn row<L: Lane, S: Span>(&self, l: L, row: usize, span: S, scale: f32) -> f32 {
+    fn row<L: Lane, S: Span>(&self, l: L, row: usize, span: S, scale: f32) -> Parts {
         let labels = self.targets.row(row, self.ignore_index);
         let labels = labels.map(|class| (class, weight_at(self.class_weights, class)));
         hot(l, span, scale, |count, total| positives_scale(self.scale, count, total), labels)

@@ -21,7 +21,7 @@
 //! What was tried and is slower or less exact is listed in `benches/README.md`.
 
 use super::{LN2_HI, LN2_LO};
-use crate::lane::Lane;
+use crate::lane::Arithmetic;
 
 const LOG2_E: f32 = core::f32::consts::LOG2_E;
 const LN_2: f32 = core::f32::consts::LN_2;
@@ -37,21 +37,21 @@ const LOWEST: f32 = -132.391_11;
 /// By whole powers in both families, for the sake of what stands behind it: x / (1 + x) and ln(1 + x) magnify its error, and
 /// by quarters large errors are so frequent that these would have 2.30 and 2.15 ULP.
 #[inline(always)]
-pub(crate) fn exp_nonpos<L: Lane>(l: L, x: L::V) -> L::V {
+pub(crate) fn exp_nonpos<L: Arithmetic>(l: L, x: L::V) -> L::V {
     l.mul(whole::exp_nonpos(l, l.max(l.splat(LOWEST), x)), l.splat(OVER_TWO_64))
 }
 
 /// 2^64 exp(x) for x <= 0, which is never subnormal: sums of it keep all digits, and in a product the factor can be
 /// taken out by the last rounding. Below -132.4 it is 0.
 #[inline(always)]
-pub(crate) fn exp_nonpos_times_2_64<L: Lane>(l: L, x: L::V) -> L::V {
+pub(crate) fn exp_nonpos_times_2_64<L: Arithmetic>(l: L, x: L::V) -> L::V {
     let x = l.max(l.splat(LOWEST), x);
     if L::FUSED { quarters::exp_nonpos(l, x) } else { whole::exp_nonpos(l, x) }
 }
 
 /// exp(x) for all x. NaN gives NaN.
 #[inline(always)]
-pub(crate) fn exp<L: Lane>(l: L, x: L::V) -> L::V {
+pub(crate) fn exp<L: Arithmetic>(l: L, x: L::V) -> L::V {
     // Results are 0 below and infinite above.
     let x = l.min(l.splat(89.0), l.max(l.splat(-104.0), x));
     // The power is 2^n / back, which is neither subnormal nor infinite.
@@ -61,13 +61,13 @@ pub(crate) fn exp<L: Lane>(l: L, x: L::V) -> L::V {
 
 /// (1) from the power and r, where `square` is r^2.
 #[inline(always)]
-fn end<L: Lane>(l: L, power: L::V, r: L::V, square: L::V, q: L::V) -> L::V {
+fn end<L: Arithmetic>(l: L, power: L::V, r: L::V, square: L::V, q: L::V) -> L::V {
     let f = l.mul_add(square, q, r);
     l.mul_add(power, f, power)
 }
 
 mod quarters {
-    use super::{LN_2, LOG2_E, Lane, end};
+    use super::{Arithmetic, LN_2, LOG2_E, end};
 
     /// 2^-28: the unit of n for x <= 0.
     const UNIT: f32 = 1.0 / 268_435_456.0;
@@ -96,13 +96,13 @@ mod quarters {
     const Q: [f32; 3] = [0.041_809_704, 0.166_721_54, 0.499_999_67];
 
     #[inline(always)]
-    fn q<L: Lane>(l: L, r: L::V, [e4, e3, e2]: [f32; 3]) -> L::V {
+    fn q<L: Arithmetic>(l: L, r: L::V, [e4, e3, e2]: [f32; 3]) -> L::V {
         l.mul_add(l.mul_add(l.splat(e4), r, l.splat(e3)), r, l.splat(e2))
     }
 
     /// At most 0.977 ULP.
     #[inline(always)]
-    pub(super) fn exp_nonpos<L: Lane>(l: L, x: L::V) -> L::V {
+    pub(super) fn exp_nonpos<L: Arithmetic>(l: L, x: L::V) -> L::V {
         let magic = l.splat(MAGIC * UNIT);
         let shifted = l.mul_add(x, l.splat(LOG2_E * UNIT), magic);
         let power = l.bits_add(l.bits_shl::<21>(shifted), l.pick(&TIMES_2_64, shifted));
@@ -113,7 +113,7 @@ mod quarters {
 
     /// At most 0.940 ULP.
     #[inline(always)]
-    pub(super) fn exp<L: Lane>(l: L, x: L::V, back: L::V) -> L::V {
+    pub(super) fn exp<L: Arithmetic>(l: L, x: L::V, back: L::V) -> L::V {
         let magic = l.splat(MAGIC);
         let shifted = l.mul_add(x, l.splat(LOG2_E), magic);
         let n = l.sub(shifted, magic);
@@ -129,7 +129,7 @@ mod quarters {
 }
 
 mod whole {
-    use super::{LN2_HI, LN2_LO, LOG2_E, Lane, end};
+    use super::{Arithmetic, LN2_HI, LN2_LO, LOG2_E, end};
 
     /// 1.5 * 2^23, of which the last bit is worth 1.
     const MAGIC: f32 = 12_582_912.0;
@@ -144,7 +144,7 @@ mod whole {
     const E6: f32 = 0.001_372_949_3;
 
     #[inline(always)]
-    fn reduced<L: Lane>(l: L, x: L::V, n: L::V) -> (L::V, L::V) {
+    fn reduced<L: Arithmetic>(l: L, x: L::V, n: L::V) -> (L::V, L::V) {
         let r = l.mul_add(n, l.splat(-LN2_HI), x);
         let r = l.mul_add(n, l.splat(-LN2_LO), r);
         let q = l.mul_add(l.splat(E6), r, l.splat(E5));
@@ -155,7 +155,7 @@ mod whole {
 
     /// At most 0.963 ULP.
     #[inline(always)]
-    pub(super) fn exp_nonpos<L: Lane>(l: L, x: L::V) -> L::V {
+    pub(super) fn exp_nonpos<L: Arithmetic>(l: L, x: L::V) -> L::V {
         let shifted = l.mul_add(x, l.splat(LOG2_E), l.splat(TIMES_2_64));
         let (r, q) = reduced(l, x, l.sub(shifted, l.splat(TIMES_2_64)));
         end(l, l.bits_shl::<23>(shifted), r, l.mul(r, r), q)
@@ -163,7 +163,7 @@ mod whole {
 
     /// At most 0.963 ULP.
     #[inline(always)]
-    pub(super) fn exp<L: Lane>(l: L, x: L::V, back: L::V) -> L::V {
+    pub(super) fn exp<L: Arithmetic>(l: L, x: L::V, back: L::V) -> L::V {
         let shifted = l.mul_add(x, l.splat(LOG2_E), l.splat(MAGIC));
         let (r, q) = reduced(l, x, l.sub(shifted, l.splat(MAGIC)));
         let power = l.bits_sub(l.bits_add(l.bits_shl::<23>(shifted), l.splat_bits(254 << 23)), back);

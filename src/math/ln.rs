@@ -9,7 +9,7 @@
 //! so that nothing of a small x is lost. e ln 2 is added in two parts, e * LN2_HI last and exact.
 
 use super::{LN2_HI, LN2_LO};
-use crate::lane::Lane;
+use crate::lane::Arithmetic;
 
 // q: minimax of (ln(1 + f) - f) / f^2, whose constant term is -1/2.
 const L2: f32 = -0.5;
@@ -31,7 +31,7 @@ const OF_BYTE: f32 = 8_388_864.0;
 
 /// ln x: -inf at 0, NaN below; +inf gives +inf, NaN gives NaN.
 #[inline(always)]
-pub(crate) fn ln<L: Lane>(l: L, x: L::V) -> L::V {
+pub(crate) fn ln<L: Arithmetic>(l: L, x: L::V) -> L::V {
     let subnormal = l.gt(l.splat(f32::MIN_POSITIVE), x);
     let y = l.mul(x, l.select(subnormal, l.splat(8_388_608.0), l.splat(1.0)));
     let above_cut = l.bits_sub(y, l.splat_bits(CUT));
@@ -43,7 +43,7 @@ pub(crate) fn ln<L: Lane>(l: L, x: L::V) -> L::V {
 
 /// ln(1 + x): -inf at -1, NaN below; +inf gives +inf, NaN gives NaN.
 #[inline(always)]
-pub(crate) fn log1p<L: Lane>(l: L, x: L::V) -> L::V {
+pub(crate) fn log1p<L: Arithmetic>(l: L, x: L::V) -> L::V {
     let above_cut = l.bits_sub(l.add(l.splat(1.0), x), l.splat_bits(CUT));
     let e = exponent(l, above_cut);
     let exponent_bits = l.bits_and(above_cut, l.splat_bits(!MANTISSA));
@@ -56,7 +56,7 @@ pub(crate) fn log1p<L: Lane>(l: L, x: L::V) -> L::V {
 
 /// ln(1 + x) for x from 0 to 1; NaN gives NaN.
 #[inline(always)]
-pub(crate) fn log1p_of_unit<L: Lane>(l: L, x: L::V) -> L::V {
+pub(crate) fn log1p_of_unit<L: Arithmetic>(l: L, x: L::V) -> L::V {
     // e is 0 or 1.
     let (half, one) = (l.splat(0.5), l.splat(1.0));
     let above_cut = l.gt(x, l.splat(0.5));
@@ -66,13 +66,13 @@ pub(crate) fn log1p_of_unit<L: Lane>(l: L, x: L::V) -> L::V {
 
 /// e of y, from the bits of y less those of 3/4.
 #[inline(always)]
-fn exponent<L: Lane>(l: L, above_cut: L::V) -> L::V {
+fn exponent<L: Arithmetic>(l: L, above_cut: L::V) -> L::V {
     l.sub(l.bits_xor(l.bits_shr::<23>(above_cut), l.splat_bits(BYTE)), l.splat(OF_BYTE))
 }
 
 /// e ln 2 + ln(1 + f).
 #[inline(always)]
-fn assemble<L: Lane>(l: L, e: L::V, f: L::V) -> L::V {
+fn assemble<L: Arithmetic>(l: L, e: L::V, f: L::V) -> L::V {
     let q = l.mul_add(l.splat(L10), f, l.splat(L9));
     let q = l.mul_add(q, f, l.splat(L8));
     let q = l.mul_add(q, f, l.splat(L7));
@@ -87,7 +87,7 @@ fn assemble<L: Lane>(l: L, e: L::V, f: L::V) -> L::V {
 
 /// The result where x is `edge` (-inf), below it (NaN), +inf or NaN (itself).
 #[inline(always)]
-fn at_edges<L: Lane>(l: L, x: L::V, edge: L::V, result: L::V) -> L::V {
+fn at_edges<L: Arithmetic>(l: L, x: L::V, edge: L::V, result: L::V) -> L::V {
     let result = l.select(l.gt(l.splat(f32::INFINITY), x), result, x);
     let result = l.select(l.eq(x, edge), l.splat(f32::NEG_INFINITY), result);
     l.select(l.gt(edge, x), l.splat(f32::NAN), result)

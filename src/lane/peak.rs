@@ -1,0 +1,125 @@
+//! The largest element of a row, and which block has it.
+
+use super::span::{Place, Vs, load_part, load_whole};
+use super::sums::fold;
+use super::{Arithmetic, BLOCK, Group, LANES, Lane, QUAD, QUADS, groups};
+
+/// Whole blocks of the shortest row in which the block with the maximum has a treatment of its own.
+const FEWEST: usize = 4;
+
+#[derive(Clone, Copy)]
+pub(crate) struct Peak {
+    /// At least the least finite number, so that no inf - inf arises where it is subtracted. A NaN may be passed over: what
+    /// depends on every element sees it.
+    pub(crate) largest: f32,
+    /// In a row of many blocks, the first whole one that has it, or else the last.
+    pub(super) block: Option<usize>,
+}
+
+impl Peak {
+    /// Of nothing.
+    pub(crate) const NONE: Self = Self { largest: f32::MIN, block: None };
+
+    #[inline(always)]
+    pub(crate) fn or_larger(self, other: Self) -> Self {
+        if other.largest > self.largest { other } else { self }
+    }
+
+    #[inline(always)]
+    pub(crate) fn of<L: Lane>(l: L, row: &[f32]) -> Self {
+        let (vectors, blocks) = (LANES / L::N, row.len() / BLOCK);
+        let mut largest = l.splat_wide(f32::MIN);
+        let mut numbers = l.splat_wide(0.0);
+        for block in 0..blocks {
+            let number = l.splat(block as f32);
+            for k in 0..vectors {
+                let of_block = of_block(l, row, block, k);
+                if let (Some(largest), Some(numbers)) = (largest.as_mut().get_mut(k), numbers.as_mut().get_mut(k)) {
+                    *numbers = l.select(l.gt(of_block, *largest), number, *numbers);
+                    *largest = l.max(of_block, *largest);
+                }
+            }
+        }
+        let of_blocks = largest;
+        for quad in blocks * QUADS..row.len().div_ceil(QUAD * LANES) {
+            for k in 0..vectors {
+                let of_quad = of_quad(l, row, quad, k);
+                if let Some(largest) = largest.as_mut().get_mut(k) {
+                    *largest = l.max(of_quad, *largest);
+                }
+            }
+        }
+        let [largest] = fold(
+            l,
+            [largest],
+            #[inline(always)]
+            |[a], [b]| [l.max(a, b)],
+        );
+        // -0 and +0 are equal, and which of them a maximum gives depends on the order: + 0.0 leaves only +0.
+        let largest_of_all = l.first(largest) + 0.0;
+        if blocks < FEWEST {
+            return Self { largest: largest_of_all, block: None };
+        }
+
+        let last = l.splat((blocks - 1) as f32);
+        for k in 0..vectors {
+            if let (Some(&of_blocks), Some(number)) = (of_blocks.as_ref().get(k), numbers.as_mut().get_mut(k)) {
+                *number = l.select(l.eq(of_blocks, largest), *number, last);
+            }
+        }
+        let [number] = fold(
+            l,
+            [numbers],
+            #[inline(always)]
+            |[a], [b]| [l.min(a, b)],
+        );
+        // Numbers above 2^24 are rounded: some block is named.
+        Self { largest: largest_of_all, block: Some((l.first(number) as usize).min(blocks - 1)) }
+    }
+}
+
+/// Lane by lane, of the vectors `k` of a whole block.
+#[inline(always)]
+fn of_block<L: Lane>(l: L, row: &[f32], block: usize, k: usize) -> L::V {
+    let [first, second] = [block * QUADS, block * QUADS + 1];
+    of_groups(
+        l,
+        #[inline(always)]
+        |chunk| {
+            let a = load_whole(l, row, Place { quad: first, chunk, k });
+            let b = load_whole(l, row, Place { quad: second, chunk, k });
+            match (a, b) {
+                (Some(a), Some(b)) => l.group().max(a, b),
+                _ => l.group().splat(f32::MIN),
+            }
+        },
+    )
+}
+
+/// Lane by lane, of the vectors `k` of a quad.
+#[inline(always)]
+fn of_quad<L: Lane>(l: L, row: &[f32], quad: usize, k: usize) -> L::V {
+    of_groups(
+        l,
+        #[inline(always)]
+        |chunk| match load_whole(l, row, Place { quad, chunk, k }) {
+            Some(whole) => whole,
+            None => load_part(l, row, Place { quad, chunk, k }, f32::MIN),
+        },
+    )
+}
+
+/// Of the groups of four chunks.
+#[inline(always)]
+fn of_groups<L: Lane>(l: L, at_chunk: impl Fn(usize) -> Vs<L>) -> L::V {
+    let g = l.group();
+    let mut largest = at_chunk(0);
+    for group in 1..groups::<L>() {
+        largest = g.max(at_chunk(group * QUAD / groups::<L>()), largest);
+    }
+    g.reduce(
+        largest,
+        #[inline(always)]
+        |a, b| l.max(a, b),
+    )
+}

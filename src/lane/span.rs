@@ -1,0 +1,251 @@
+//! What a pass reads and writes, group by group: whole quads as they are, the last as far as it goes.
+
+use super::{Arithmetic, Chunk, Group, LANES, Lane, QUAD};
+
+/// The vectors of a group.
+pub(crate) type Vs<L> = <<L as Lane>::Group as Arithmetic>::V;
+
+/// Where a pass reads its row and, if it has somewhere, writes one.
+pub(crate) trait Span {
+    fn read(&self) -> &[f32];
+    fn write(&mut self) -> Option<&mut [f32]>;
+    /// What to bring near, element by element.
+    #[inline(always)]
+    fn ahead(&self) -> &[f32] {
+        &[]
+    }
+    /// Both, where they are two.
+    #[inline(always)]
+    fn apart(&mut self) -> Option<(&[f32], &mut [f32])> {
+        None
+    }
+    /// Makes both of one length, which they are: it tells the compiler so.
+    #[inline(always)]
+    fn trim(&mut self) {}
+}
+
+pub(crate) struct ReadOnly<'a>(pub(crate) &'a [f32]);
+
+/// Read only, while what is read next is brought near.
+pub(crate) struct Ahead<'a> {
+    pub(crate) row: &'a [f32],
+    pub(crate) next: &'a [f32],
+}
+
+pub(crate) struct Apart<'a> {
+    pub(crate) from: &'a [f32],
+    pub(crate) to: &'a mut [f32],
+}
+
+pub(crate) struct InPlace<'a>(pub(crate) &'a mut [f32]);
+
+impl Span for ReadOnly<'_> {
+    #[inline(always)]
+    fn read(&self) -> &[f32] {
+        self.0
+    }
+    #[inline(always)]
+    fn write(&mut self) -> Option<&mut [f32]> {
+        None
+    }
+}
+
+impl Span for Ahead<'_> {
+    #[inline(always)]
+    fn read(&self) -> &[f32] {
+        self.row
+    }
+    #[inline(always)]
+    fn write(&mut self) -> Option<&mut [f32]> {
+        None
+    }
+    #[inline(always)]
+    fn ahead(&self) -> &[f32] {
+        self.next
+    }
+}
+
+impl Span for Apart<'_> {
+    #[inline(always)]
+    fn read(&self) -> &[f32] {
+        self.from
+    }
+    #[inline(always)]
+    fn write(&mut self) -> Option<&mut [f32]> {
+        Some(self.to)
+    }
+    #[inline(always)]
+    fn apart(&mut self) -> Option<(&[f32], &mut [f32])> {
+        Some((self.from, self.to))
+    }
+    #[inline(always)]
+    fn trim(&mut self) {
+        let len = self.from.len().min(self.to.len());
+        self.from = self.from.get(..len).unwrap_or_default();
+        self.to = core::mem::take(&mut self.to).get_mut(..len).unwrap_or_default();
+    }
+}
+
+impl Span for InPlace<'_> {
+    #[inline(always)]
+    fn read(&self) -> &[f32] {
+        self.0
+    }
+    #[inline(always)]
+    fn write(&mut self) -> Option<&mut [f32]> {
+        Some(self.0)
+    }
+}
+
+/// A further input of a pass.
+#[derive(Clone, Copy)]
+pub(crate) enum Stream<'a> {
+    /// One value for every element; past the row's end there is the second.
+    Splat(f32, f32),
+    /// A value an element; past the row's end there is the second.
+    Slice(&'a [f32], f32),
+}
+
+impl<'a> Stream<'a> {
+    /// The slice, or `default` for every element; 0 past the end.
+    #[inline(always)]
+    pub(crate) fn or(slice: Option<&'a [f32]>, default: f32) -> Self {
+        slice.map_or(Self::Splat(default, 0.0), |slice| Self::Slice(slice, 0.0))
+    }
+
+    #[inline(always)]
+    pub(crate) fn at(&self, i: usize) -> f32 {
+        match *self {
+            Self::Splat(x, _) => x,
+            Self::Slice(slice, fill) => slice.get(i).copied().unwrap_or(fill),
+        }
+    }
+
+    /// A group at the end of a row of `len`.
+    #[inline(always)]
+    pub(super) fn load_part<L: Lane>(&self, l: L, at: Place, len: usize) -> Vs<L> {
+        match *self {
+            Self::Splat(x, fill) => l.group().of(
+                #[inline(always)]
+                |v| match len.saturating_sub(at.element::<L>(v)) {
+                    left if left >= L::N => l.splat(x),
+                    left => l.load_part([x; LANES].get(..left).unwrap_or_default(), fill),
+                },
+            ),
+            Self::Slice(slice, fill) => load_part(l, slice, at, fill),
+        }
+    }
+
+    /// A group of a whole quad.
+    #[inline(always)]
+    pub(super) fn load_whole<L: Lane>(&self, l: L, at: Place) -> Vs<L> {
+        match *self {
+            Self::Splat(x, _) => l.group().splat(x),
+            Self::Slice(slice, fill) => match load_whole(l, slice, at) {
+                Some(whole) => whole,
+                None => l.group().splat(fill),
+            },
+        }
+    }
+}
+
+/// Where in a row a group is: in a quad, the vectors `k` of the chunks from `chunk` on.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub(super) quad: usize,
+    pub(super) chunk: usize,
+    pub(super) k: usize,
+}
+
+impl Place {
+    /// Where vector `v` of the group starts.
+    #[inline(always)]
+    pub(super) fn element<L: Lane>(self, v: usize) -> usize {
+        (self.quad * QUAD + self.chunk + v) * LANES + self.k * L::N
+    }
+}
+
+#[inline(always)]
+fn quad(row: &[f32], quad: usize) -> Option<&[Chunk; QUAD]> {
+    row.as_chunks::<{ QUAD * LANES }>().0.get(quad)?.as_chunks().0.first_chunk()
+}
+
+#[inline(always)]
+fn quad_mut(row: &mut [f32], quad: usize) -> Option<&mut [Chunk; QUAD]> {
+    row.as_chunks_mut::<{ QUAD * LANES }>().0.get_mut(quad)?.as_chunks_mut().0.first_chunk_mut()
+}
+
+/// A group of a whole quad, if it is there.
+#[inline(always)]
+pub(super) fn load_whole<L: Lane>(l: L, row: &[f32], at: Place) -> Option<Vs<L>> {
+    let chunks = quad(row, at.quad)?;
+    Some(l.group().of(
+        #[inline(always)]
+        |v| match chunks.get(at.chunk + v) {
+            Some(chunk) => l.load(chunk, at.k),
+            None => l.splat(0.0),
+        },
+    ))
+}
+
+/// A group at the end of a row, with `fill` behind it.
+#[inline(always)]
+pub(super) fn load_part<L: Lane>(l: L, row: &[f32], at: Place, fill: f32) -> Vs<L> {
+    l.group().of(
+        #[inline(always)]
+        |v| l.load_part(row.get(at.element::<L>(v)..).unwrap_or_default(), fill),
+    )
+}
+
+/// Writes a group of a whole quad, if it is there.
+#[inline(always)]
+pub(super) fn store_whole<L: Lane>(l: L, row: &mut [f32], at: Place, y: Vs<L>) {
+    let Some(chunks) = quad_mut(row, at.quad) else { return };
+    l.group().for_each(
+        y,
+        #[inline(always)]
+        |v, y| {
+            if let Some(chunk) = chunks.get_mut(at.chunk + v) {
+                l.store(y, chunk, at.k);
+            }
+        },
+    );
+}
+
+/// Writes a group at the end of a row.
+#[inline(always)]
+pub(super) fn store_part<L: Lane>(l: L, row: &mut [f32], at: Place, y: Vs<L>) {
+    l.group().for_each(
+        y,
+        #[inline(always)]
+        |v, y| l.store_part(y, row.get_mut(at.element::<L>(v)..).unwrap_or_default()),
+    );
+}
+
+/// Asks for what a group will read later.
+#[inline(always)]
+pub(super) fn prefetch<L: Lane>(l: L, row: &[f32], at: Place) {
+    if let (Some(chunks), 0) = (quad(row, at.quad), at.k) {
+        for v in 0..<L::Group as Group<L>>::VECTORS {
+            if let Some(chunk) = chunks.get(at.chunk + v) {
+                l.prefetch(chunk);
+            }
+        }
+    }
+}
+
+/// Writes a group of a whole quad past the caches.
+#[inline(always)]
+pub(super) fn stream<L: Lane>(l: L, row: &mut [f32], at: Place, y: Vs<L>) {
+    if let Some(chunks) = quad_mut(row, at.quad) {
+        l.group().for_each(
+            y,
+            #[inline(always)]
+            |v, y| {
+                if let Some(chunk) = chunks.get_mut(at.chunk + v) {
+                    l.stream(y, chunk, at.k);
+                }
+            },
+        );
+    }
+}

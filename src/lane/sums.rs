@@ -1,0 +1,199 @@
+//! The one order of every sum over a row.
+//!
+//! ```text
+//! lane l of a quad    q_l = (x_l + x_(l+16)) + (x_(l+32) + x_(l+48))    4 chunks of 16 elements
+//! lane l of a block   part_l = q_l + q'_l                               2 quads: 128 elements
+//! lane l of the row   hi_l + lo_l = sum of its parts                    two-sum: the rounding errors are summed in lo_l
+//! row                 lanes l and l + 8 are added, then l and l + 4, l and l + 2, l and l + 1, by two-sum again
+//! ```
+//!
+//! An element meets at most 3 additions that lose their rounding error, and the last, so the error does not grow with the
+//! length. What is missing at the end of a row is 0. The order depends on positions alone, never on `Lane::N`.
+
+use super::span::Vs;
+use super::{Arithmetic, Group, LANES, Lane, QUAD, groups};
+
+/// `J` sums over a row.
+pub(super) struct Sums<L: Lane, const J: usize> {
+    /// Of the block so far.
+    part: [L::Wide; J],
+    hi: [L::Wide; J],
+    lo: [L::Wide; J],
+    /// First terms that were counted.
+    ones: L::Wide,
+}
+
+impl<L: Lane, const J: usize> Sums<L, J> {
+    #[inline(always)]
+    pub(super) fn new(l: L) -> Self {
+        let zero = [l.splat_wide(0.0); J];
+        Self { part: zero, hi: zero, lo: zero, ones: l.splat_wide(0.0) }
+    }
+
+    /// The terms of a quad, of which the groups are given one by one. If there is a `one`, the first of them are counted
+    /// where they are that, and not added.
+    #[inline(always)]
+    pub(super) fn add_quad(
+        &mut self,
+        l: L,
+        k: usize,
+        one: Option<f32>,
+        mut group: impl FnMut(usize) -> Option<[Vs<L>; J]>,
+    ) {
+        let g = l.group();
+        let mut of_groups = [[l.splat(0.0); QUAD]; J];
+        for i in 0..groups::<L>() {
+            let Some(mut terms) = group(i * QUAD / groups::<L>()) else { break };
+            if let (Some(one), Some(ones), Some(first)) = (one, self.ones.as_mut().get_mut(k), terms.first_mut()) {
+                let mut new = g.splat(0.0);
+                *first = counted(g, *first, g.splat(one), &mut new);
+                *ones = l.add(*ones, sum(l, new));
+            }
+            for (j, of_groups) in of_groups.iter_mut().enumerate() {
+                if let (Some(of_group), Some(&terms)) = (of_groups.get_mut(i), terms.get(j)) {
+                    *of_group = sum(l, terms);
+                }
+            }
+        }
+        for (j, &[a, b, c, d]) in of_groups.iter().enumerate() {
+            if let Some(part) = self.part.get_mut(j).and_then(|part| part.as_mut().get_mut(k)) {
+                let of_quad = if groups::<L>() == 1 { a } else { l.add(l.add(a, b), l.add(c, d)) };
+                *part = l.add(*part, of_quad);
+            }
+        }
+    }
+
+    /// `hi + lo += part`
+    #[inline(always)]
+    pub(super) fn end_block(&mut self, l: L) {
+        for j in 0..J {
+            let (Some(part), Some(hi), Some(lo)) = (self.part.get_mut(j), self.hi.get_mut(j), self.lo.get_mut(j))
+            else {
+                return;
+            };
+            for k in 0..LANES / L::N {
+                let all = (part.as_mut().get_mut(k), hi.as_mut().get_mut(k), lo.as_mut().get_mut(k));
+                let (Some(part), Some(hi), Some(lo)) = all else { return };
+                let (sum, error) = two_sum(l, *hi, *part);
+                *lo = l.add(*lo, error);
+                *hi = sum;
+                *part = l.splat(0.0);
+            }
+        }
+    }
+
+    /// How many first terms were counted, and the sums.
+    #[inline(always)]
+    pub(super) fn total(self, l: L) -> (f32, [f32; J]) {
+        let mut totals = [0.0; J];
+        for (j, total) in totals.iter_mut().enumerate() {
+            let (Some(&hi), Some(&lo)) = (self.hi.get(j), self.lo.get(j)) else { break };
+            let [hi, lo] = fold(
+                l,
+                [hi, lo],
+                #[inline(always)]
+                |[hi, lo], [other_hi, other_lo]| {
+                    let (sum, error) = two_sum(l, hi, other_hi);
+                    [sum, l.add(l.add(lo, other_lo), error)]
+                },
+            );
+            let (hi, sum) = (l.first(hi), l.first(l.add(hi, lo)));
+            *total = if sum.is_nan() { without_errors(hi) } else { sum };
+        }
+        // Whole numbers, exact in any order.
+        let [ones] = fold(
+            l,
+            [self.ones],
+            #[inline(always)]
+            |[a], [b]| [l.add(a, b)],
+        );
+        (l.first(ones), totals)
+    }
+}
+
+/// An infinite sum has lost inf - inf, and is right without that. Out of line, so that the others need not wait to know.
+#[cold]
+#[inline(never)]
+fn without_errors(hi: f32) -> f32 {
+    hi
+}
+
+#[inline(always)]
+fn sum<L: Lane>(l: L, group: Vs<L>) -> L::V {
+    l.group().reduce(
+        group,
+        #[inline(always)]
+        |a, b| l.add(a, b),
+    )
+}
+
+/// A term, or 0 and one more in `ones` where it is `one`.
+#[inline(always)]
+pub(crate) fn counted<A: Arithmetic>(a: A, term: A::V, one: A::V, ones: &mut A::V) -> A::V {
+    let is_one = a.eq(term, one);
+    *ones = a.select(is_one, a.add(*ones, a.splat(1.0)), *ones);
+    a.select(is_one, a.splat(0.0), term)
+}
+
+/// Knuth's two-sum: `a + b` rounded, and exactly what that rounding lost, whichever of them is larger.
+#[inline(always)]
+pub(crate) fn two_sum<L: Arithmetic>(l: L, a: L::V, b: L::V) -> (L::V, L::V) {
+    let sum = l.add(a, b);
+    let of_b = l.sub(sum, a);
+    let of_a = l.sub(sum, of_b);
+    (sum, l.add(l.sub(a, of_a), l.sub(b, of_b)))
+}
+
+/// The virtual lanes, folded by halves: the result is in all lanes. `f` must not care which of two comes first.
+#[inline(always)]
+pub(super) fn fold<L: Lane, const K: usize>(
+    l: L,
+    mut wides: [L::Wide; K],
+    f: impl Fn([L::V; K], [L::V; K]) -> [L::V; K],
+) -> [L::V; K] {
+    let mut half = LANES / L::N / 2;
+    while half > 0 {
+        for k in 0..half {
+            let folded = f(vectors_at(l, &wides, k), vectors_at(l, &wides, k + half));
+            for (i, wide) in wides.iter_mut().enumerate() {
+                if let (Some(to), Some(&folded)) = (wide.as_mut().get_mut(k), folded.get(i)) {
+                    *to = folded;
+                }
+            }
+        }
+        half /= 2;
+    }
+    let mut v = vectors_at(l, &wides, 0);
+    if L::N > 8 {
+        v = f(v, swapped::<L, K, 8>(l, v));
+    }
+    if L::N > 4 {
+        v = f(v, swapped::<L, K, 4>(l, v));
+    }
+    if L::N > 2 {
+        v = f(v, swapped::<L, K, 2>(l, v));
+    }
+    if L::N > 1 {
+        v = f(v, swapped::<L, K, 1>(l, v));
+    }
+    v
+}
+
+#[inline(always)]
+fn vectors_at<L: Lane, const K: usize>(l: L, wides: &[L::Wide; K], k: usize) -> [L::V; K] {
+    let mut vectors = [l.splat(0.0); K];
+    for (i, to) in vectors.iter_mut().enumerate() {
+        if let Some(&vector) = wides.get(i).and_then(|wide| wide.as_ref().get(k)) {
+            *to = vector;
+        }
+    }
+    vectors
+}
+
+#[inline(always)]
+fn swapped<L: Lane, const K: usize, const DISTANCE: usize>(l: L, mut vectors: [L::V; K]) -> [L::V; K] {
+    for vector in &mut vectors {
+        *vector = l.swapped::<DISTANCE>(*vector);
+    }
+    vectors
+}
