@@ -115,6 +115,8 @@ pub(crate) trait Lane: Arithmetic {
     fn splat_wide(self, x: f32) -> Self::Wide;
     /// The lowest lane.
     fn first(self, a: Self::V) -> f32;
+    /// The lowest lane where the mask is true, if there is one.
+    fn first_true(self, mask: Self::M) -> Option<usize>;
     /// Lane `i` receives lane `i ^ DISTANCE`: a power of two less than `N`.
     fn swapped<const DISTANCE: usize>(self, a: Self::V) -> Self::V;
     /// The vector at elements `k * N..` of a chunk, which must have it.

@@ -226,7 +226,9 @@ macro_rules! index_widths {
                         let Some(indices) = indices.get(position..).and_then(|rest| rest.first_chunk::<N>()) else {
                             return false;
                         };
-                        *to = indices.map(|index| ClassIndices::mark(index as usize));
+                        for (i, to) in to.iter_mut().enumerate() {
+                            *to = indices.get(i).map_or(0.0, |&index| ClassIndices::mark(index as usize));
+                        }
                     })*
                 }
                 true

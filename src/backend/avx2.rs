@@ -24,8 +24,9 @@ pub(super) fn run<O: Op>(token: Token, op: O) -> O::Out {
 
 /// All ones in the first `count` lanes, none in the others.
 #[inline(always)]
-fn first_lanes(count: usize) -> [i32; 8] {
-    core::array::from_fn(|lane| if lane < count { -1 } else { 0 })
+fn first_lanes(count: usize) -> &'static [i32; 8] {
+    const ONES: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
+    ONES.get(8_usize.saturating_sub(count)..).and_then(|lanes| lanes.first_chunk()).unwrap_or(&[-1; 8])
 }
 
 #[allow(unsafe_code, reason = "intrinsics")]
@@ -103,6 +104,12 @@ impl Lane for Token {
     #[inline(always)]
     fn group(self) -> Four<Self> {
         Four(self)
+    }
+    #[inline(always)]
+    fn first_true(self, mask: __m256) -> Option<usize> {
+        // SAFETY: the token is the proof that the instruction exists. No memory is touched.
+        let bits = unsafe { _mm256_movemask_ps(mask) };
+        (bits != 0).then_some(bits.trailing_zeros() as usize)
     }
     #[inline(always)]
     fn load(self, chunk: &Chunk, k: usize) -> __m256 {

@@ -106,6 +106,10 @@ impl Lane for Token {
         Four(self)
     }
     #[inline(always)]
+    fn first_true(self, mask: __mmask16) -> Option<usize> {
+        (mask != 0).then_some(mask.trailing_zeros() as usize)
+    }
+    #[inline(always)]
     fn load(self, chunk: &Chunk, _: usize) -> __m512 {
         // SAFETY: reads 16 floats, the chunk's. Unaligned loads are allowed.
         unsafe { _mm512_loadu_ps(chunk.as_ptr()) }

@@ -163,6 +163,10 @@ impl<const SOFTWARE: bool> Lane for Scalar<SOFTWARE> {
         a
     }
     #[inline(always)]
+    fn first_true(self, mask: bool) -> Option<usize> {
+        mask.then_some(0)
+    }
+    #[inline(always)]
     fn swapped<const DISTANCE: usize>(self, a: f32) -> f32 {
         a
     }

@@ -140,6 +140,11 @@ impl Lane for Token {
         first
     }
     #[inline(always)]
+    fn first_true(self, mask: f32x4) -> Option<usize> {
+        let bits = mask.to_bitmask();
+        (bits != 0).then_some(bits.trailing_zeros() as usize)
+    }
+    #[inline(always)]
     fn swapped<const DISTANCE: usize>(self, a: f32x4) -> f32x4 {
         let [a, b, c, d] = a.to_array();
         f32x4::new(if DISTANCE == 1 { [b, a, d, c] } else { [c, d, a, b] })

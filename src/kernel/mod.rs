@@ -285,6 +285,7 @@ pub(crate) fn weight_at(weights: Option<&[f32]>, i: usize) -> f32 {
 }
 
 /// A row's share with its row weight.
+#[inline]
 pub(crate) fn share_of<K: RowLoss>(kernel: &K, row_weights: Option<&[f32]>, row: usize, x: &[f32]) -> Share {
     kernel.share(row, x).weighted(weight_at(row_weights, row))
 }

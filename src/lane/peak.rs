@@ -12,7 +12,7 @@ pub(crate) struct Peak {
     /// At least the least finite number, so that no inf - inf arises where it is subtracted. A NaN may be passed over: what
     /// depends on every element sees it.
     pub(crate) largest: f32,
-    /// In a row of many blocks, the first whole one that has it, or else the last.
+    /// In a row of many whole blocks, one that has it: the first of the lowest lane; or else the last.
     pub(super) block: Option<usize>,
 }
 
@@ -31,7 +31,7 @@ impl Peak {
         let mut largest = l.splat_wide(f32::MIN);
         let mut numbers = l.splat_wide(0.0);
         for block in 0..blocks {
-            let number = l.splat(block as f32);
+            let number = l.splat_bits(block as u32);
             for k in 0..vectors {
                 let of_block = of_block(l, row, block, k);
                 if let (Some(largest), Some(numbers)) = (largest.as_mut().get_mut(k), numbers.as_mut().get_mut(k)) {
@@ -61,20 +61,18 @@ impl Peak {
             return Self { largest: largest_of_all, block: None };
         }
 
-        let last = l.splat((blocks - 1) as f32);
+        let (mut lane, mut of_lanes) = (None, [0.0; LANES]);
         for k in 0..vectors {
-            if let (Some(&of_blocks), Some(number)) = (of_blocks.as_ref().get(k), numbers.as_mut().get_mut(k)) {
-                *number = l.select(l.eq(of_blocks, largest), *number, last);
+            if let (Some(&of_blocks), Some(&numbers)) = (of_blocks.as_ref().get(k), numbers.as_ref().get(k)) {
+                l.store(numbers, &mut of_lanes, k);
+                lane = match (lane, l.first_true(l.eq(of_blocks, largest))) {
+                    (None, Some(i)) => Some(k * L::N + i),
+                    (lane, _) => lane,
+                };
             }
         }
-        let [number] = fold(
-            l,
-            [numbers],
-            #[inline(always)]
-            |[a], [b]| [l.min(a, b)],
-        );
-        // Numbers above 2^24 are rounded: some block is named.
-        Self { largest: largest_of_all, block: Some((l.first(number) as usize).min(blocks - 1)) }
+        let number = lane.and_then(|lane| of_lanes.get(lane)).map_or(blocks - 1, |number| number.to_bits() as usize);
+        Self { largest: largest_of_all, block: Some(number.min(blocks - 1)) }
     }
 }
 
