@@ -1,7 +1,7 @@
 //! Four lanes by the `wide` crate, which picks the instructions when it is built: SSE2, NEON or simd128.
 
 use super::BUILD_IS_FUSED;
-use crate::lane::{Arithmetic, Chunk, Four, Lane, Op};
+use crate::lane::{Arithmetic, COLUMNS, Chunk, Four, Grid, Lane, Op, gather, scatter};
 use wide::{f32x4, i8x16, i32x4, u32x4};
 
 /// Of the build's own target features, so any machine that runs the program has it.
@@ -159,4 +159,39 @@ impl Lane for Token {
             *to = a.to_array();
         }
     }
+
+    #[inline(always)]
+    fn columns(self, from: &[f32], at: Grid) -> [f32x4; COLUMNS] {
+        let row = |i: usize| from.get(i.wrapping_mul(at.stride)..).and_then(|row| row.get(..at.width));
+        match [row(0), row(1), row(2), row(3)] {
+            [Some(a), Some(b), Some(c), Some(d)] if at.rows >= 4 => {
+                f32x4::transpose([part(a), part(b), part(c), part(d)])
+            }
+            _ => gather(self, from, at),
+        }
+    }
+    #[inline(always)]
+    fn store_columns(self, columns: [f32x4; COLUMNS], to: &mut [f32], at: Grid) {
+        if at.rows < 4 {
+            return scatter(self, columns, to, at);
+        }
+        let rows = f32x4::transpose(columns);
+        for (i, row) in rows.iter().enumerate() {
+            if let Some(to) = to.get_mut(i.wrapping_mul(at.stride)..).and_then(|row| row.get_mut(..at.width)) {
+                self.store_part(*row, to);
+            }
+        }
+    }
+}
+
+/// Up to four floats, and zeros.
+#[inline(always)]
+fn part(from: &[f32]) -> f32x4 {
+    f32x4::new(match *from {
+        [a] => [a, 0.0, 0.0, 0.0],
+        [a, b] => [a, b, 0.0, 0.0],
+        [a, b, c] => [a, b, c, 0.0],
+        [a, b, c, d, ..] => [a, b, c, d],
+        [] => [0.0; 4],
+    })
 }

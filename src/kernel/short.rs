@@ -29,8 +29,8 @@ pub(super) fn are_short(rows: Rows<'_>) -> bool {
 pub(super) fn for_each_group<L: Lane, T: Table>(l: L, table: &mut T, mut f: impl FnMut(usize, Rows<'_>, &mut [L::V])) {
     // The commonest heads have code of their own, without loops over columns.
     match table.as_rows().classes() {
-        2 if L::N > 4 => of_classes::<L, T, 2>(l, table, 2, &mut f),
-        10 if L::N > 4 => of_classes::<L, T, 10>(l, table, 10, &mut f),
+        2 if L::N > 1 => of_classes::<L, T, 2>(l, table, 2, &mut f),
+        10 if L::N > 1 => of_classes::<L, T, 10>(l, table, 10, &mut f),
         classes => of_classes::<L, T, LONGEST>(l, table, classes, &mut f),
     }
 }

@@ -33,6 +33,15 @@ pub(super) struct FirstLook {
     r: Option<f32>,
 }
 
+/// What the statistics leave in a row for the last pass.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leave {
+    /// `2^64 exp(x_i - m)`
+    Exps,
+    /// `x_i - m`
+    Distances,
+}
+
 /// Rows longer than this do not stay in the caches between passes: no exponentials are kept for the second, and the
 /// statistics are found block by block. In the separate family, a second exponential costs more than the memory it saves;
 /// and firmware has no such rows.
@@ -53,13 +62,13 @@ impl FirstLook {
         Self { peak: Peak::of(l, x), r: None }
     }
 
-    /// (1); `2^64 exp(x_i - m)` is left where the span can be written and the row is not long.
+    /// (1); something is left where the span can be written and the row is not long.
     #[inline(always)]
-    pub(super) fn rest<L: Lane, S: Span>(self, l: L, span: &mut S) -> f32 {
+    pub(super) fn rest<L: Lane, S: Span>(self, l: L, span: &mut S, leave: Leave) -> f32 {
         match self.r {
             Some(r) => r,
             None => {
-                let (ones, sum) = sum_of_exps(l, span, self.peak);
+                let (ones, sum) = sum_of_exps(l, span, self.peak, leave);
                 rest_of(ones, sum)
             }
         }
@@ -77,7 +86,7 @@ impl FirstLook {
             let (row, next) = rest.split_at(block.min(rest.len()));
             let peak_of_block = Peak::of(l, row);
             // The exponentials leave the memory idle, so the next block comes meanwhile.
-            let (ones, sum) = sum_of_exps(l, &mut Ahead { row, next }, peak_of_block);
+            let (ones, sum) = sum_of_exps(l, &mut Ahead { row, next }, peak_of_block, Leave::Exps);
             *of_block = (peak_of_block.largest, ones, sum);
             peak = peak.or_larger(peak_of_block);
             rest = next;
@@ -122,7 +131,7 @@ fn map_exps<L: Lane, S: Span>(l: L, span: &mut S, peak: Peak, f: impl Fn(Vs<L>) 
 
 /// c of (1), and the sum of the other exponentials times 2^64.
 #[inline(always)]
-fn sum_of_exps<L: Lane, S: Span>(l: L, span: &mut S, peak: Peak) -> (f32, f32) {
+fn sum_of_exps<L: Lane, S: Span>(l: L, span: &mut S, peak: Peak, leave: Leave) -> (f32, f32) {
     let g = l.group();
     let m = g.splat(peak.largest);
     let (ones, [sum]) = walk_without(
@@ -133,8 +142,9 @@ fn sum_of_exps<L: Lane, S: Span>(l: L, span: &mut S, peak: Peak) -> (f32, f32) {
         [],
         #[inline(always)]
         |x, []| {
-            let e = exp_nonpos_times_2_64(g, g.sub(x, m));
-            (e, [e])
+            let distance = g.sub(x, m);
+            let e = exp_nonpos_times_2_64(g, distance);
+            (if leave == Leave::Exps { e } else { distance }, [e])
         },
     );
     (ones, sum)
@@ -233,7 +243,7 @@ impl RowMap for Softmax<'_> {
     #[inline(always)]
     fn row<L: Lane, S: Span>(&self, l: L, row: usize, mut span: S) {
         let look = FirstLook::at(l, span.read());
-        let r = look.rest(l, &mut span);
+        let r = look.rest(l, &mut span, Leave::Exps);
         let factor = weight_at(self.factors, row);
         self.rescale(l, l.splat(r), l.splat(factor)).row(l, &mut span, look.peak);
     }
@@ -261,10 +271,10 @@ impl RowMap for LogSoftmax {
     #[inline(always)]
     fn row<L: Lane, S: Span>(&self, l: L, _: usize, mut span: S) {
         let look = FirstLook::at(l, span.read());
-        let r = l.splat(look.rest(l, &mut ReadOnly(span.read())));
-        let log = unless_empty(l, self.empty_row, r, log1p(l, r));
+        let r = l.splat(look.rest(l, &mut span, Leave::Distances));
         let g = l.group();
-        let (m, log) = (g.splat(look.peak.largest), g.repeat(log));
+        let log = g.repeat(unless_empty(l, self.empty_row, r, log1p(l, r)));
+        let m = g.splat(look.peak.largest);
         if span.read().len() > longest::<L>() {
             map_streamed(
                 l,
@@ -272,14 +282,14 @@ impl RowMap for LogSoftmax {
                 #[inline(always)]
                 |x| g.sub(g.sub(x, m), log),
             );
-        } else {
+        } else if let Some(distances) = span.write() {
             walk(
                 l,
-                &mut span,
+                &mut InPlace(distances),
                 0.0,
                 [],
                 #[inline(always)]
-                |x, []| (g.sub(g.sub(x, m), log), []),
+                |distance, []| (g.sub(distance, log), []),
             );
         }
     }
@@ -301,7 +311,7 @@ impl Short for LogSoftmax {
 #[inline(always)]
 pub(crate) fn log_sum_exp<L: Lane>(l: L, x: &[f32]) -> f32 {
     let look = FirstLook::at(l, x);
-    let (m, r) = (look.peak.largest, look.rest(l, &mut ReadOnly(x)));
+    let (m, r) = (look.peak.largest, look.rest(l, &mut ReadOnly(x), Leave::Exps));
     if m == f32::INFINITY {
         return if x.iter().any(|x| x.is_nan()) { f32::NAN } else { m };
     }

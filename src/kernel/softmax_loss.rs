@@ -14,7 +14,7 @@
 //! a class that is nearly certain; any other p is at most about 1/2, where (2) loses nothing.
 
 use super::short;
-use super::softmax::{FirstLook, Rescale, inverse_of, rest_of};
+use super::softmax::{FirstLook, Leave, Rescale, inverse_of, rest_of};
 use super::{Parts, RowLoss, Share, weight_at};
 use crate::lane::{Arithmetic, InPlace, LANES, Lane, Peak, Span, Stream, walk, walk_without};
 use crate::loss::{EmptyRow, PositivesScale};
@@ -69,7 +69,7 @@ fn hot<L: Lane, S: Span>(
         count += 1.0;
         distance += distance_of(q, look.peak.largest, s);
     }
-    let row = Row::new(l, look.rest(l, &mut span));
+    let row = Row::new(l, look.rest(l, &mut span, Leave::Exps));
     let factor = normalize(count, total);
     // An exponential of 1 becomes `ones` exactly, by which it is known again after the pass.
     let scale = scale * factor;

@@ -20,8 +20,8 @@ pub(crate) fn walk<L: Lane, S: Span, const I: usize, const J: usize>(
     sums
 }
 
-/// [`walk`], where the first term is what `f` writes, is not negative, is at most `one`, and is not summed but counted if it is
-/// `one`: returns the count too.
+/// [`walk`], where the first term is not negative, is at most `one`, and is not summed but counted if it is `one`: returns the
+/// count too.
 ///
 /// In a row of many blocks `one` is sought in that of the peak alone, which goes last, and behind the whole blocks: there
 /// the first is found, and the sum of a row with a second needs no such care.
