@@ -485,19 +485,22 @@ forward! {
     LogSoftmax |self| ForEachRowOrGroup, softmax::LogSoftmax { empty_row: self.0 }, false;
 }
 
+/// All elements of both as one row, where neither has gaps.
+fn flat_with<'a, T: Table>(table: T, at: Rows<'a>) -> (T, Rows<'a>) {
+    if table.is_gapless() && at.is_gapless() { (table.flat(), at.flat()) } else { (table, at) }
+}
+
 /// Implements [`FromInput`] or [`FromOutput`] by the kernel of a row, which reads `dy`.
 macro_rules! backward_kernels {
     ($($has:ident for $function:ident |$at:ident| $map:expr, $flat:expr;)*) => {$(
         impl $has for function::$function {
             fn backward(&self, backend: Backend, $at: Rows<'_>, from: Rows<'_>, to: RowsMut<'_>) {
                 let table = Between { from, to };
-                let is_flat = $flat && Table::is_gapless(&table) && $at.is_gapless();
-                let (table, $at) = if is_flat { (table.flat(), $at.flat()) } else { (table, $at) };
+                let (table, $at) = if $flat { flat_with(table, $at) } else { (table, $at) };
                 backend.run(ForEachRow { table, map: $map });
             }
             fn backward_in_place(&self, backend: Backend, $at: Rows<'_>, dy: RowsMut<'_>) {
-                let is_flat = $flat && Table::is_gapless(&dy) && $at.is_gapless();
-                let (table, $at) = if is_flat { (dy.flat(), $at.flat()) } else { (dy, $at) };
+                let (table, $at) = if $flat { flat_with(dy, $at) } else { (dy, $at) };
                 backend.run(ForEachRow { table, map: $map });
             }
         }

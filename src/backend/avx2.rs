@@ -26,7 +26,7 @@ pub(super) fn run<O: Op>(token: Token, op: O) -> O::Out {
 #[inline(always)]
 fn first_lanes(count: usize) -> &'static [i32; 8] {
     const ONES: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
-    ONES.get(8_usize.saturating_sub(count)..).and_then(|lanes| lanes.first_chunk()).unwrap_or(&[-1; 8])
+    ONES.get(8_usize.saturating_sub(count)..).and_then(|lanes| lanes.first_chunk()).unwrap_or(&[0; 8])
 }
 
 #[allow(unsafe_code, reason = "intrinsics")]

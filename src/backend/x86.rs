@@ -79,7 +79,7 @@ pub(super) use on_registers;
 #[inline(always)]
 pub(super) fn has_rows(at: Grid, rows: usize, len: usize) -> bool {
     let needed = (rows - 1).checked_mul(at.stride).and_then(|last| last.checked_add(at.width));
-    at.rows >= rows && at.width <= COLUMNS && needed.is_some_and(|needed| needed <= len)
+    at.rows >= rows && (1..=COLUMNS).contains(&at.width) && needed.is_some_and(|needed| needed <= len)
 }
 
 /// The first floats at a place, `width` of them and at most four.
@@ -90,12 +90,13 @@ pub(super) fn has_rows(at: Grid, rows: usize, len: usize) -> bool {
 #[allow(unsafe_code, reason = "intrinsics")]
 pub(super) unsafe fn load_first(from: *const f32, width: usize) -> arch::__m128 {
     use arch::*;
-    // SAFETY: reads as many floats as there are. The build has SSE2, unaligned loads are allowed.
+    // SAFETY: reads as many floats as there are. The build has SSE2; none of these loads asks for more than the
+    // alignment of a float.
     unsafe {
         match width {
             1 => _mm_load_ss(from),
-            2 => _mm_castpd_ps(_mm_load_sd(from.cast())),
-            3 => _mm_movelh_ps(_mm_castpd_ps(_mm_load_sd(from.cast())), _mm_load_ss(from.add(2))),
+            2 => _mm_castsi128_ps(_mm_loadl_epi64(from.cast())),
+            3 => _mm_movelh_ps(_mm_castsi128_ps(_mm_loadl_epi64(from.cast())), _mm_load_ss(from.add(2))),
             _ => _mm_loadu_ps(from),
         }
     }
@@ -109,13 +110,14 @@ pub(super) unsafe fn load_first(from: *const f32, width: usize) -> arch::__m128 
 #[allow(unsafe_code, reason = "intrinsics")]
 pub(super) unsafe fn store_first(to: *mut f32, a: arch::__m128, width: usize) {
     use arch::*;
-    // SAFETY: writes as many floats as there are. The build has SSE2, unaligned stores are allowed.
+    // SAFETY: writes as many floats as there are. The build has SSE2; none of these stores asks for more than
+    // the alignment of a float.
     unsafe {
         match width {
             1 => _mm_store_ss(to, a),
-            2 => _mm_store_sd(to.cast(), _mm_castps_pd(a)),
+            2 => _mm_storel_epi64(to.cast(), _mm_castps_si128(a)),
             3 => {
-                _mm_store_sd(to.cast(), _mm_castps_pd(a));
+                _mm_storel_epi64(to.cast(), _mm_castps_si128(a));
                 _mm_store_ss(to.add(2), _mm_movehl_ps(a, a));
             }
             _ => _mm_storeu_ps(to, a),

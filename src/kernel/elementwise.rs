@@ -117,7 +117,7 @@ pub(crate) struct Chain<'a, D> {
 impl<D: Slope> RowMap for Chain<'_, D> {
     #[inline(always)]
     fn row<L: Lane, S: Span>(&self, l: L, row: usize, mut span: S) {
-        let (g, at) = (l.group(), Stream::Slice(self.at.row(row), 0.0));
+        let (g, at) = (l.group(), Stream::Slice(self.at.row(row)));
         walk(
             l,
             &mut span,

@@ -1,4 +1,5 @@
-//! One generic body for each operation, at every width: a row at a time, by passes of [`walk`](crate::lane::walk).
+//! One generic body for each operation, at every width: a row at a time, by passes of [`walk`](crate::lane::walk), or many
+//! short rows at once.
 
 pub(crate) mod elementwise;
 pub(crate) mod probability;
@@ -155,6 +156,7 @@ impl<T: Table, M: Short> Op for ForEachRowOrGroup<T, M> {
         short::for_each_group(
             l,
             &mut self.table,
+            true,
             #[inline(always)]
             |row, _, columns| self.map.columns(l, row, columns),
         );
@@ -421,6 +423,7 @@ impl<T: Table, K: RowLoss> Batch<'_, T, K> {
         short::for_each_group(
             l,
             &mut self.table,
+            K::HAS_LOG,
             #[inline(always)]
             |first, x: Rows<'_>, columns| {
                 let zero = l.splat(0.0);

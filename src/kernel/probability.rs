@@ -154,7 +154,7 @@ impl RowLoss for Labelled<'_> {
     fn row<L: Lane, S: Span>(&self, l: L, row: usize, mut span: S, scale: f32) -> Parts {
         let g = l.group();
         let (clamp, scale) = (Clamp::new(g, self.clamp), g.splat(-scale));
-        let streams = [Stream::Slice(self.targets.row(row), 0.0), Stream::or(self.class_weights, 1.0)];
+        let streams = [Stream::Slice(self.targets.row(row)), Stream::or(self.class_weights, 1.0)];
         let [sum] = walk(
             l,
             &mut span,
@@ -192,7 +192,7 @@ impl RowLoss for Binary<'_> {
         let g = l.group();
         let (clamp, scale) = (Clamp::new(g, self.clamp), g.splat(scale));
         let (zero, one, nan) = (g.splat(0.0), g.splat(1.0), g.splat(f32::NAN));
-        let streams = [Stream::Slice(self.targets.row(row), 0.0), Stream::or(self.class_weights, 1.0)];
+        let streams = [Stream::Slice(self.targets.row(row)), Stream::or(self.class_weights, 1.0)];
         let [loss] = walk(
             l,
             &mut span,

@@ -26,11 +26,16 @@ pub(super) fn are_short(rows: Rows<'_>) -> bool {
 /// Gives `f` the columns of all rows, `N` rows at a time, with the number of the first and the table as it stands, and
 /// writes what it leaves in the columns.
 #[inline(always)]
-pub(super) fn for_each_group<L: Lane, T: Table>(l: L, table: &mut T, mut f: impl FnMut(usize, Rows<'_>, &mut [L::V])) {
-    // The commonest heads have code of their own, without loops over columns.
+pub(super) fn for_each_group<L: Lane, T: Table>(
+    l: L,
+    table: &mut T,
+    unrolled: bool,
+    mut f: impl FnMut(usize, Rows<'_>, &mut [L::V]),
+) {
+    // The commonest heads have code of their own, without loops over columns, if it is not too long for that.
     match table.as_rows().classes() {
-        2 if L::N > 1 => of_classes::<L, T, 2>(l, table, 2, &mut f),
-        10 if L::N > 1 => of_classes::<L, T, 10>(l, table, 10, &mut f),
+        2 if unrolled && L::N > 4 => of_classes::<L, T, 2>(l, table, 2, &mut f),
+        10 if unrolled && L::N > 4 => of_classes::<L, T, 10>(l, table, 10, &mut f),
         classes => of_classes::<L, T, LONGEST>(l, table, classes, &mut f),
     }
 }
@@ -136,47 +141,41 @@ pub(super) trait Terms<L: Lane> {
 /// The sum over the columns.
 #[inline(always)]
 pub(super) fn sum<L: Lane>(l: L, columns: &mut [L::V], terms: &mut impl Terms<L>) -> L::V {
-    let (mut hi, mut lo) = (l.splat(0.0), l.splat(0.0));
-    let (blocks, rest) = columns.as_chunks_mut::<{ 2 * COLUMNS }>();
-    let end = blocks.len() * 2 * COLUMNS;
-    for (i, [a, b, c, d, e, f, g, h]) in blocks.iter_mut().enumerate() {
-        let first = i * 2 * COLUMNS;
-        let part = sum_of_four(l, [a, b, c, d], first, terms);
-        let part = l.add(part, sum_of_four(l, [e, f, g, h], first + COLUMNS, terms));
-        let (sum, error) = two_sum(l, hi, part);
-        (hi, lo) = (sum, l.add(lo, error));
-    }
-    if !rest.is_empty() {
-        let (mut part, mut rest, mut first) = (l.splat(0.0), rest, end);
-        if let [a, b, c, d, others @ ..] = rest {
-            part = sum_of_four(l, [a, b, c, d], first, terms);
-            (rest, first) = (others, end + COLUMNS);
+    let zero = l.splat(0.0);
+    let (mut part, mut hi, mut lo) = (zero, zero, zero);
+    let (fours, rest) = columns.as_chunks_mut();
+    let end = fours.len() * COLUMNS;
+    for (i, four) in fours.iter_mut().enumerate() {
+        part = l.add(part, sum_of_four(l, four, i * COLUMNS, terms));
+        if i % 2 == 1 {
+            let (sum, error) = two_sum(l, hi, part);
+            (part, hi, lo) = (zero, sum, l.add(lo, error));
         }
-        let mut last = [l.splat(0.0); COLUMNS];
-        for (i, x) in rest.iter_mut().enumerate() {
-            if let Some(last) = last.get_mut(i) {
-                (*x, *last) = terms.of(l, first + i, *x);
-            }
-        }
-        let (sum, error) = two_sum(l, hi, l.add(part, tree(l, last)));
-        (hi, lo) = (sum, l.add(lo, error));
     }
-    // An infinite sum has lost inf - inf; it is right without that.
-    l.select(l.eq(lo, lo), l.add(hi, lo), hi)
+    let mut last = [zero; COLUMNS];
+    for (i, x) in rest.iter_mut().enumerate() {
+        if let Some(last) = last.get_mut(i) {
+            (*x, *last) = terms.of(l, end + i, *x);
+        }
+    }
+    let (sum, error) = two_sum(l, hi, l.add(part, tree(l, last)));
+    lo = l.add(lo, error);
+    // As in a longer row, an infinite sum is right without its errors.
+    l.select(l.eq(lo, lo), l.add(sum, lo), sum)
 }
 
 #[inline(always)]
-fn sum_of_four<L: Lane>(l: L, columns: [&mut L::V; COLUMNS], first: usize, terms: &mut impl Terms<L>) -> L::V {
-    let [a, b, c, d] = columns;
-    // Side by side, but where there is one lane and size counts.
-    if L::N > 1 {
-        let added;
-        ([*a, *b, *c, *d], added) = terms.of(Four(l), first, [*a, *b, *c, *d]);
-        return tree(l, added);
-    }
+fn sum_of_four<L: Lane>(l: L, columns: &mut [L::V; COLUMNS], first: usize, terms: &mut impl Terms<L>) -> L::V {
     let mut added = [l.splat(0.0); COLUMNS];
-    for (i, (x, added)) in [a, b, c, d].into_iter().zip(&mut added).enumerate() {
-        (*x, *added) = terms.of(l, first + i, *x);
+    if L::N > 1 {
+        (*columns, added) = terms.of(Four(l), first, *columns);
+    } else {
+        // Where there is one lane, size counts.
+        for (i, x) in columns.iter_mut().enumerate() {
+            if let Some(added) = added.get_mut(i) {
+                (*x, *added) = terms.of(l, first + i, *x);
+            }
+        }
     }
     tree(l, added)
 }

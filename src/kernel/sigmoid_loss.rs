@@ -29,7 +29,7 @@ impl Logits<'_> {
     /// Whether the targets are all there is.
     fn is_plain(&self) -> bool {
         self.class_weights.is_none()
-            && matches!(self.pos_weights, Stream::Splat(1.0, _))
+            && matches!(self.pos_weights, Stream::Splat(1.0))
             && self.label_smoothing == 0.0
             && self.ignore_value.is_nan()
     }
@@ -68,7 +68,7 @@ impl RowLoss for Logits<'_> {
     fn row<L: Lane, S: Span>(&self, l: L, row: usize, mut span: S, scale: f32) -> Parts {
         let g = l.group();
         let scale = g.splat(scale);
-        let targets = Stream::Slice(self.targets.row(row), 0.0);
+        let targets = Stream::Slice(self.targets.row(row));
         let [loss] = if self.is_plain() {
             // Behind the end x is -inf and t is 0, of which the loss is 0.
             walk(
@@ -105,7 +105,7 @@ impl RowLoss for Logits<'_> {
     #[inline(always)]
     fn columns<L: Lane>(&self, l: L, row: usize, columns: &mut [L::V], scale: L::V) -> L::V {
         let mut targets = [l.splat(0.0); short::LONGEST];
-        let Some(targets) = targets.get_mut(..columns.len()) else { return scale };
+        let targets = targets.get_mut(..columns.len()).unwrap_or_default();
         short::load(l, self.targets, row, targets);
         if self.is_plain() {
             short::sum(l, columns, &mut Plain::<L> { targets, scale })

@@ -1,7 +1,7 @@
 //! Softmax, log-softmax and log-sum-exp from one pair of statistics, and their backward passes.
 //!
 //! ```text
-//! with m = max x_i, c the number of elements whose exp(x_i - m) rounds to 1, and the sum over all others
+//! with m = max x_i, c of the elements whose exp(x_i - m) rounds to 1, in a short row all, and the sum over all others
 //! (1)  r                = (c - 1) + sum exp(x_j - m)
 //! (2)  log_sum_exp(x)   = m + log1p(r)
 //! (3)  softmax(x)_i     = exp(x_i - m) / (1 + r)
@@ -80,7 +80,7 @@ impl FirstLook {
         // Whole blocks of sums.
         let block = x.len().div_ceil(BLOCKS).next_multiple_of(128);
         let mut of_blocks = [(f32::NEG_INFINITY, 0.0, 0.0); BLOCKS];
-        let mut peak = Peak::NONE;
+        let mut largest = f32::MIN;
         let mut rest = x;
         for of_block in &mut of_blocks {
             let (row, next) = rest.split_at(block.min(rest.len()));
@@ -88,20 +88,20 @@ impl FirstLook {
             // The exponentials leave the memory idle, so the next block comes meanwhile.
             let (ones, sum) = sum_of_exps(l, &mut Ahead { row, next }, peak_of_block, Leave::Exps);
             *of_block = (peak_of_block.largest, ones, sum);
-            peak = peak.or_larger(peak_of_block);
+            largest = largest.max(peak_of_block.largest);
             rest = next;
         }
         let (mut ones, mut sum) = (0.0, 0.0);
         for (m, ones_of_block, sum_of_block) in of_blocks {
-            if m == peak.largest {
+            if m == largest {
                 ones += ones_of_block;
                 sum += f64::from(sum_of_block);
             } else {
-                let scale = l.first(exp_nonpos(l, l.splat(m - peak.largest)));
+                let scale = l.first(exp_nonpos(l, l.splat(m - largest)));
                 sum += f64::from(scale) * (f64::from(ones_of_block) * f64::from(TWO_64) + f64::from(sum_of_block));
             }
         }
-        Self { peak, r: Some(rest_of(ones, sum as f32)) }
+        Self { peak: Peak::anywhere(largest), r: Some(rest_of(ones, sum as f32)) }
     }
 }
 
@@ -170,7 +170,7 @@ pub(super) fn inverse_of<A: Arithmetic>(l: A, r: A::V) -> A::V {
 /// Factors below this are small.
 const SMALL: f32 = 1.0 / 268_435_456.0;
 
-/// What turns `2^64 e` into `factor * inverse * e`, of which the one rounding of small results is the last: the factor by 2^64, or both
+/// What turns `2^64 e` into `factor * inverse * e`, of which the rounding of small results is the last: the factor by 2^64, or both
 /// apart where that would lose digits.
 #[derive(Clone, Copy)]
 pub(super) struct Rescale<L: Lane> {
@@ -327,7 +327,7 @@ pub(crate) struct SoftmaxBackward<'a> {
 impl RowMap for SoftmaxBackward<'_> {
     #[inline(always)]
     fn row<L: Lane, S: Span>(&self, l: L, row: usize, mut span: S) {
-        let (g, y) = (l.group(), Stream::Slice(self.y.row(row), 0.0));
+        let (g, y) = (l.group(), Stream::Slice(self.y.row(row)));
         let [dot] = walk(
             l,
             &mut ReadOnly(span.read()),
@@ -365,7 +365,7 @@ impl RowMap for LogSoftmaxBackward<'_> {
             |dy, []| (dy, [dy]),
         );
         let (g, sum) = (l.group(), l.group().splat(sum));
-        let y = Stream::Slice(self.y.row(row), 0.0);
+        let y = Stream::Slice(self.y.row(row));
         walk(
             l,
             &mut span,

@@ -71,7 +71,8 @@ fn hot<L: Lane, S: Span>(
     }
     let row = Row::new(l, look.rest(l, &mut span, Leave::Exps));
     let factor = normalize(count, total);
-    // An exponential of 1 becomes `ones` exactly, by which it is known again after the pass.
+    // An exponential of 1 becomes `ones` exactly, by which it is known again after the pass; others do where they underflow,
+    // and there both forms agree.
     let scale = scale * factor;
     let ones = row.inverse * (total * scale);
     if span.write().is_some() {
@@ -225,7 +226,7 @@ impl RowLoss for Indexed<'_> {
         }
         let classes = span.read().len();
         let labels = Dense {
-            labels: Stream::Splat(0.0, 0.0),
+            labels: Stream::Splat(0.0),
             weights: Stream::or(self.class_weights, 1.0),
             on: 0.0,
             off: self.label_smoothing / classes as f32,
@@ -319,7 +320,7 @@ impl RowLoss for Labelled<'_> {
     fn row<L: Lane, S: Span>(&self, l: L, row: usize, span: S, scale: f32) -> Parts {
         let targets = self.targets.row(row);
         let labels = Dense {
-            labels: Stream::Slice(targets, 0.0),
+            labels: Stream::Slice(targets),
             weights: Stream::or(self.class_weights, 1.0),
             on: 1.0 - self.label_smoothing,
             off: self.label_smoothing / targets.len() as f32,
@@ -366,7 +367,7 @@ impl RowLoss for MultiLabelled<'_> {
     #[inline(always)]
     fn row<L: Lane, S: Span>(&self, l: L, row: usize, span: S, scale: f32) -> Parts {
         let labels = Dense {
-            labels: Stream::Slice(self.targets.row(row), 0.0),
+            labels: Stream::Slice(self.targets.row(row)),
             weights: Stream::or(self.class_weights, 1.0),
             on: 1.0,
             off: 0.0,

@@ -9,20 +9,17 @@ const FEWEST: usize = 4;
 
 #[derive(Clone, Copy)]
 pub(crate) struct Peak {
-    /// At least the least finite number, so that no inf - inf arises where it is subtracted. A NaN may be passed over: what
-    /// depends on every element sees it.
+    /// At least the least finite number, so that -inf less it is -inf and not NaN. A NaN may be passed over: what depends on
+    /// every element sees it.
     pub(crate) largest: f32,
     /// In a row of many whole blocks, one that has it: the first of the lowest lane; or else the last.
     pub(super) block: Option<usize>,
 }
 
 impl Peak {
-    /// Of nothing.
-    pub(crate) const NONE: Self = Self { largest: f32::MIN, block: None };
-
-    #[inline(always)]
-    pub(crate) fn or_larger(self, other: Self) -> Self {
-        if other.largest > self.largest { other } else { self }
+    /// Where it is not known, for passes that seek nothing.
+    pub(crate) fn anywhere(largest: f32) -> Self {
+        Self { largest, block: None }
     }
 
     #[inline(always)]

@@ -97,27 +97,27 @@ impl Span for InPlace<'_> {
     }
 }
 
-/// A further input of a pass.
+/// A further input of a pass: 0 past the end of the row.
 #[derive(Clone, Copy)]
 pub(crate) enum Stream<'a> {
-    /// One value for every element; past the row's end there is the second.
-    Splat(f32, f32),
-    /// A value an element; past the row's end there is the second.
-    Slice(&'a [f32], f32),
+    /// One value for every element.
+    Splat(f32),
+    /// A value an element.
+    Slice(&'a [f32]),
 }
 
 impl<'a> Stream<'a> {
-    /// The slice, or `default` for every element; 0 past the end.
+    /// The slice, or `default` for every element.
     #[inline(always)]
     pub(crate) fn or(slice: Option<&'a [f32]>, default: f32) -> Self {
-        slice.map_or(Self::Splat(default, 0.0), |slice| Self::Slice(slice, 0.0))
+        slice.map_or(Self::Splat(default), Self::Slice)
     }
 
     #[inline(always)]
     pub(crate) fn at(&self, i: usize) -> f32 {
         match *self {
-            Self::Splat(x, _) => x,
-            Self::Slice(slice, fill) => slice.get(i).copied().unwrap_or(fill),
+            Self::Splat(x) => x,
+            Self::Slice(slice) => slice.get(i).copied().unwrap_or_default(),
         }
     }
 
@@ -125,14 +125,14 @@ impl<'a> Stream<'a> {
     #[inline(always)]
     pub(super) fn load_part<L: Lane>(&self, l: L, at: Place, len: usize) -> Vs<L> {
         match *self {
-            Self::Splat(x, fill) => l.group().of(
+            Self::Splat(x) => l.group().of(
                 #[inline(always)]
                 |v| match len.saturating_sub(at.element::<L>(v)) {
                     left if left >= L::N => l.splat(x),
-                    left => l.load_part([x; LANES].get(..left).unwrap_or_default(), fill),
+                    left => l.load_part([x; LANES].get(..left).unwrap_or_default(), 0.0),
                 },
             ),
-            Self::Slice(slice, fill) => load_part(l, slice, at, fill),
+            Self::Slice(slice) => load_part(l, slice, at, 0.0),
         }
     }
 
@@ -140,10 +140,10 @@ impl<'a> Stream<'a> {
     #[inline(always)]
     pub(super) fn load_whole<L: Lane>(&self, l: L, at: Place) -> Vs<L> {
         match *self {
-            Self::Splat(x, _) => l.group().splat(x),
-            Self::Slice(slice, fill) => match load_whole(l, slice, at) {
+            Self::Splat(x) => l.group().splat(x),
+            Self::Slice(slice) => match load_whole(l, slice, at) {
                 Some(whole) => whole,
-                None => l.group().splat(fill),
+                None => l.group().splat(0.0),
             },
         }
     }

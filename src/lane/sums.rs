@@ -8,7 +8,8 @@
 //! ```
 //!
 //! An element meets at most 3 additions that lose their rounding error, and the last, so the error does not grow with the
-//! length. What is missing at the end of a row is 0. The order depends on positions alone, never on `Lane::N`.
+//! length. What is missing at the end of a row is 0. The order depends on positions, and in
+//! [`walk_without`](super::walk_without) on which block has the peak; never on `Lane::N`.
 
 use super::span::Vs;
 use super::{Arithmetic, Group, LANES, Lane, QUAD, groups};

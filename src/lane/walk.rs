@@ -59,12 +59,17 @@ impl<L: Lane, F, const I: usize> Pass<'_, L, F, I> {
             Some((_, Peak { block: None, .. })) => (0, usize::MAX),
             Some((_, Peak { block: Some(block), .. })) => (blocks.saturating_sub(1), block),
         };
+        let place_of = |i: usize| match i {
+            i if i < plain => i + usize::from(i >= last),
+            i if i == plain && last < blocks => last,
+            i => i,
+        };
         let mut sums = Sums::<L, J>::new(l);
 
         // Without lanes, the second loop serves all.
         let unrolled = if L::N == 1 { 0 } else { plain };
         for i in 0..unrolled {
-            let block = i + usize::from(i >= last);
+            let block = place_of(i);
             for quad in block * QUADS..(block + 1) * QUADS {
                 for k in 0..vectors {
                     sums.add_quad(
@@ -80,7 +85,7 @@ impl<L: Lane, F, const I: usize> Pass<'_, L, F, I> {
         }
         for i in unrolled..len.div_ceil(BLOCK) {
             let one = without.and_then(|(one, _)| if i < plain { None } else { Some(one) });
-            let block = if i == plain && last < blocks { last } else { i + usize::from(i >= last && i < plain) };
+            let block = place_of(i);
             for quad in block * QUADS..((block + 1) * QUADS).min(len.div_ceil(QUAD * LANES)) {
                 for k in 0..vectors {
                     if L::N > 1 && quad < len / (QUAD * LANES) {

@@ -164,8 +164,8 @@ impl<'a> SigmoidCrossEntropy<'a> {
             targets,
             class_weights: self.class_weights,
             pos_weights: match self.kind.pos_weights {
-                PosWeights::All(weight) => Stream::Splat(weight, 0.0),
-                PosWeights::PerClass(weights) => Stream::Slice(weights, 0.0),
+                PosWeights::All(weight) => Stream::Splat(weight),
+                PosWeights::PerClass(weights) => Stream::Slice(weights),
             },
             label_smoothing: self.kind.label_smoothing,
             ignore_value: self.kind.ignore_value.unwrap_or(f32::NAN),
