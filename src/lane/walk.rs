@@ -66,6 +66,8 @@ impl<L: Lane, F, const I: usize> Pass<'_, L, F, I> {
         };
         let mut sums = Sums::<L, J>::new(l);
 
+        // Where nothing is sought, one whole quad at most is left for the second loop, and taken as a part: shorter code.
+        let seeks = without.is_some();
         // Without lanes, the second loop serves all.
         let unrolled = if L::N == 1 { 0 } else { plain };
         for i in 0..unrolled {
@@ -88,7 +90,7 @@ impl<L: Lane, F, const I: usize> Pass<'_, L, F, I> {
             let block = place_of(i);
             for quad in block * QUADS..((block + 1) * QUADS).min(len.div_ceil(QUAD * LANES)) {
                 for k in 0..vectors {
-                    if L::N > 1 && quad < len / (QUAD * LANES) {
+                    if seeks && L::N > 1 && quad < len / (QUAD * LANES) {
                         sums.add_quad(
                             l,
                             k,
