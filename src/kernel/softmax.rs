@@ -170,8 +170,8 @@ pub(super) fn inverse_of<A: Arithmetic>(l: A, r: A::V) -> A::V {
 /// Factors below this are small.
 const SMALL: f32 = 1.0 / 268_435_456.0;
 
-/// What turns `2^64 e` into `factor * inverse * e`, of which the rounding of small results is the last: the factor by 2^64, or both
-/// apart where that would lose digits.
+/// What turns `2^64 e` into `factor * inverse * e`, of which the rounding of small results is the last: the factor by 2^64,
+/// or both apart where that would lose digits.
 #[derive(Clone, Copy)]
 pub(super) struct Rescale<L: Lane> {
     first: L::V,
