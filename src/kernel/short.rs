@@ -158,7 +158,7 @@ pub(super) fn sum<L: Lane>(l: L, columns: &mut [L::V], terms: &mut impl Terms<L>
             (*x, *last) = terms.of(l, end + i, *x);
         }
     }
-    let (sum, error) = two_sum(l, hi, l.add(part, tree(l, last)));
+    let (sum, error) = two_sum(l, hi, l.add(part, Four(l).sum(last)));
     lo = l.add(lo, error);
     // As in a longer row, an infinite sum is right without its errors.
     l.select(l.eq(lo, lo), l.add(sum, lo), sum)
@@ -177,12 +177,7 @@ fn sum_of_four<L: Lane>(l: L, columns: &mut [L::V; COLUMNS], first: usize, terms
             }
         }
     }
-    tree(l, added)
-}
-
-#[inline(always)]
-fn tree<L: Lane>(l: L, [a, b, c, d]: [L::V; COLUMNS]) -> L::V {
-    l.add(l.add(a, b), l.add(c, d))
+    Four(l).sum(added)
 }
 
 /// `2^64 exp(x - m)`, but where it is 1, which is counted.
@@ -196,16 +191,10 @@ struct Exps<L: Lane> {
 impl<L: Lane> Terms<L> for Exps<L> {
     #[inline(always)]
     fn of<G: Group<L>>(&mut self, g: G, _: usize, x: G::V) -> (G::V, G::V) {
-        let l = g.lane();
         let e = exp_nonpos_times_2_64(g, g.sub(x, g.repeat(self.m)));
         let mut new = g.splat(0.0);
         let term = counted(g, e, g.splat(TWO_64), &mut new);
-        let new = g.reduce(
-            new,
-            #[inline(always)]
-            |a, b| l.add(a, b),
-        );
-        self.ones = l.add(self.ones, new);
+        self.ones = g.lane().add(self.ones, g.sum(new));
         (if self.keep { e } else { x }, term)
     }
 }

@@ -19,6 +19,17 @@ pub(crate) trait Group<L: Lane>: Arithmetic {
     fn for_each(self, group: Self::V, f: impl FnMut(usize, L::V));
     /// `f(f(0, 1), f(2, 3))`
     fn reduce(self, group: Self::V, f: impl Fn(L::V, L::V) -> L::V) -> L::V;
+
+    /// The vectors added up, in that order.
+    #[inline(always)]
+    fn sum(self, group: Self::V) -> L::V {
+        let l = self.lane();
+        self.reduce(
+            group,
+            #[inline(always)]
+            |a, b| l.add(a, b),
+        )
+    }
 }
 
 /// A vector alone.

@@ -197,18 +197,44 @@ pub(super) fn load_part<L: Lane>(l: L, row: &[f32], at: Place, fill: f32) -> Vs<
     )
 }
 
-/// Writes a group of a whole quad, if it is there.
+/// Gives `put` the vectors of a group with their chunks of a whole quad, if it is there.
 #[inline(always)]
-pub(super) fn store_whole<L: Lane>(l: L, row: &mut [f32], at: Place, y: Vs<L>) {
+fn each_whole<L: Lane>(l: L, row: &mut [f32], at: Place, y: Vs<L>, put: impl Fn(L::V, &mut Chunk)) {
     let Some(chunks) = quad_mut(row, at.quad) else { return };
     l.group().for_each(
         y,
         #[inline(always)]
         |v, y| {
             if let Some(chunk) = chunks.get_mut(at.chunk + v) {
-                l.store(y, chunk, at.k);
+                put(y, chunk);
             }
         },
+    );
+}
+
+/// Writes a group of a whole quad.
+#[inline(always)]
+pub(super) fn store_whole<L: Lane>(l: L, row: &mut [f32], at: Place, y: Vs<L>) {
+    each_whole(
+        l,
+        row,
+        at,
+        y,
+        #[inline(always)]
+        |y, chunk| l.store(y, chunk, at.k),
+    );
+}
+
+/// Writes a group of a whole quad past the caches.
+#[inline(always)]
+pub(super) fn stream<L: Lane>(l: L, row: &mut [f32], at: Place, y: Vs<L>) {
+    each_whole(
+        l,
+        row,
+        at,
+        y,
+        #[inline(always)]
+        |y, chunk| l.stream(y, chunk, at.k),
     );
 }
 
@@ -231,21 +257,5 @@ pub(super) fn prefetch<L: Lane>(l: L, row: &[f32], at: Place) {
                 l.prefetch(chunk);
             }
         }
-    }
-}
-
-/// Writes a group of a whole quad past the caches.
-#[inline(always)]
-pub(super) fn stream<L: Lane>(l: L, row: &mut [f32], at: Place, y: Vs<L>) {
-    if let Some(chunks) = quad_mut(row, at.quad) {
-        l.group().for_each(
-            y,
-            #[inline(always)]
-            |v, y| {
-                if let Some(chunk) = chunks.get_mut(at.chunk + v) {
-                    l.stream(y, chunk, at.k);
-                }
-            },
-        );
     }
 }

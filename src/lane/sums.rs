@@ -12,7 +12,7 @@
 //! [`walk_without`](super::walk_without) on which block has the peak; never on `Lane::N`.
 
 use super::span::Vs;
-use super::{Arithmetic, Group, LANES, Lane, QUAD, groups};
+use super::{Arithmetic, Four, Group, LANES, Lane, QUAD, groups};
 
 /// `J` sums over a row.
 pub(super) struct Sums<L: Lane, const J: usize> {
@@ -48,17 +48,18 @@ impl<L: Lane, const J: usize> Sums<L, J> {
             if let (Some(one), Some(ones), Some(first)) = (one, self.ones.as_mut().get_mut(k), terms.first_mut()) {
                 let mut new = g.splat(0.0);
                 *first = counted(g, *first, g.splat(one), &mut new);
-                *ones = l.add(*ones, sum(l, new));
+                *ones = l.add(*ones, g.sum(new));
             }
             for (j, of_groups) in of_groups.iter_mut().enumerate() {
                 if let (Some(of_group), Some(&terms)) = (of_groups.get_mut(i), terms.get(j)) {
-                    *of_group = sum(l, terms);
+                    *of_group = g.sum(terms);
                 }
             }
         }
-        for (j, &[a, b, c, d]) in of_groups.iter().enumerate() {
+        for (j, &of_groups) in of_groups.iter().enumerate() {
             if let Some(part) = self.part.get_mut(j).and_then(|part| part.as_mut().get_mut(k)) {
-                let of_quad = if groups::<L>() == 1 { a } else { l.add(l.add(a, b), l.add(c, d)) };
+                let [first, ..] = of_groups;
+                let of_quad = if groups::<L>() == 1 { first } else { Four(l).sum(of_groups) };
                 *part = l.add(*part, of_quad);
             }
         }
@@ -117,15 +118,6 @@ impl<L: Lane, const J: usize> Sums<L, J> {
 #[inline(never)]
 fn without_errors(hi: f32) -> f32 {
     hi
-}
-
-#[inline(always)]
-fn sum<L: Lane>(l: L, group: Vs<L>) -> L::V {
-    l.group().reduce(
-        group,
-        #[inline(always)]
-        |a, b| l.add(a, b),
-    )
 }
 
 /// A term, or 0 and one more in `ones` where it is `one`.
