@@ -15,7 +15,7 @@
 
 use crate::kernel::elementwise::{self, Chain, Map};
 use crate::kernel::softmax::{self, LogSoftmaxBackward, SoftmaxBackward};
-use crate::kernel::{Between, ForEachRow, ForEachRowOrGroup, Table};
+use crate::kernel::{ForEachRow, ForEachRowOrGroup, Table};
 use crate::lane::{Lane, Op};
 use crate::loss::EmptyRow;
 use crate::{Backend, Error, Rows, RowsMut};
@@ -251,19 +251,18 @@ pub mod function {
 
 /// The functions that have each method; their own methods are compiled here, once, and linked where they are called.
 mod has {
-    use super::{Backend, Rows, RowsMut};
+    use super::{Backend, Rows, Table};
 
     pub trait Forward {
-        fn forward(&self, backend: Backend, x: Rows<'_>, y: RowsMut<'_>);
-        fn forward_in_place(&self, backend: Backend, x: RowsMut<'_>);
+        fn forward(&self, backend: Backend, table: Table<'_>);
     }
+    /// `dy` becomes `dx` in the table.
     pub trait FromInput {
-        fn backward(&self, backend: Backend, x: Rows<'_>, dy: Rows<'_>, dx: RowsMut<'_>);
-        fn backward_in_place(&self, backend: Backend, x: Rows<'_>, dy: RowsMut<'_>);
+        fn backward(&self, backend: Backend, x: Rows<'_>, table: Table<'_>);
     }
+    /// `dy` becomes `dx` in the table.
     pub trait FromOutput {
-        fn backward(&self, backend: Backend, y: Rows<'_>, dy: Rows<'_>, dx: RowsMut<'_>);
-        fn backward_in_place(&self, backend: Backend, y: Rows<'_>, dy: RowsMut<'_>);
+        fn backward(&self, backend: Backend, y: Rows<'_>, table: Table<'_>);
     }
 }
 use has::{Forward, FromInput, FromOutput};
@@ -311,10 +310,9 @@ impl<F: Forward> Activation<F> {
     /// # Ok::<(), xent::Error>(())
     /// ```
     pub fn forward<'x, 'y>(&self, x: impl Into<Rows<'x>>, y: impl Into<RowsMut<'y>>) -> Result<(), Error> {
-        let (from, to) = (x.into(), y.into());
-        let table = Between { from, to };
+        let table = Table::Between { from: x.into(), to: y.into() };
         table.check("x", "y")?;
-        self.function.forward(self.chosen(), table.from, table.to);
+        self.function.forward(self.chosen(), table);
         Ok(())
     }
 
@@ -330,9 +328,9 @@ impl<F: Forward> Activation<F> {
     /// # Ok::<(), xent::Error>(())
     /// ```
     pub fn forward_in_place<'x>(&self, x: impl Into<RowsMut<'x>>) -> Result<(), Error> {
-        let x = x.into();
-        Table::check(&x, "x", "x")?;
-        self.function.forward_in_place(self.chosen(), x);
+        let table = Table::InPlace(x.into());
+        table.check("x", "x")?;
+        self.function.forward(self.chosen(), table);
         Ok(())
     }
 }
@@ -357,12 +355,11 @@ macro_rules! backward {
                 dy: impl Into<Rows<'d>>,
                 dx: impl Into<RowsMut<'x>>,
             ) -> Result<(), Error> {
-                let (at, from, to) = (at.into(), dy.into(), dx.into());
-                let table = Between { from, to };
+                let (at, table) = (at.into(), Table::Between { from: dy.into(), to: dx.into() });
                 at.check($at)?;
                 table.check("dy", "dx")?;
-                table.from.check_like(at, "dy")?;
-                self.function.backward(self.chosen(), at, table.from, table.to);
+                table.as_rows().check_like(at, "dy")?;
+                $has::backward(&self.function, self.chosen(), at, table);
                 Ok(())
             }
 
@@ -382,10 +379,10 @@ macro_rules! backward {
                 at: impl Into<Rows<'a>>,
                 dy: impl Into<RowsMut<'d>>,
             ) -> Result<(), Error> {
-                let (at, dy) = (at.into(), dy.into());
+                let (at, table) = (at.into(), Table::InPlace(dy.into()));
                 at.check($at)?;
-                dy.as_rows().check_like(at, "dy")?;
-                self.function.backward_in_place(self.chosen(), at, dy);
+                table.as_rows().check_like(at, "dy")?;
+                $has::backward(&self.function, self.chosen(), at, table);
                 Ok(())
             }
         }
@@ -463,12 +460,8 @@ impl LogSoftmax {
 macro_rules! forward {
     ($($function:ident |$self:ident| $op:ident, $map:expr, $flat:expr;)*) => {$(
         impl Forward for function::$function {
-            fn forward(&$self, backend: Backend, from: Rows<'_>, to: RowsMut<'_>) {
-                let table = Between { from, to };
+            fn forward(&$self, backend: Backend, table: Table<'_>) {
                 backend.run($op { table: if $flat { table.flat() } else { table }, map: $map });
-            }
-            fn forward_in_place(&$self, backend: Backend, x: RowsMut<'_>) {
-                backend.run($op { table: if $flat { x.flat() } else { x }, map: $map });
             }
         }
     )*};
@@ -486,7 +479,7 @@ forward! {
 }
 
 /// All elements of both as one row, where neither has gaps.
-fn flat_with<'a, T: Table>(table: T, at: Rows<'a>) -> (T, Rows<'a>) {
+fn flat_with<'t, 'a>(table: Table<'t>, at: Rows<'a>) -> (Table<'t>, Rows<'a>) {
     if table.is_gapless() && at.is_gapless() { (table.flat(), at.flat()) } else { (table, at) }
 }
 
@@ -494,13 +487,8 @@ fn flat_with<'a, T: Table>(table: T, at: Rows<'a>) -> (T, Rows<'a>) {
 macro_rules! backward_kernels {
     ($($has:ident for $function:ident |$at:ident| $map:expr, $flat:expr;)*) => {$(
         impl $has for function::$function {
-            fn backward(&self, backend: Backend, $at: Rows<'_>, from: Rows<'_>, to: RowsMut<'_>) {
-                let table = Between { from, to };
+            fn backward(&self, backend: Backend, $at: Rows<'_>, table: Table<'_>) {
                 let (table, $at) = if $flat { flat_with(table, $at) } else { (table, $at) };
-                backend.run(ForEachRow { table, map: $map });
-            }
-            fn backward_in_place(&self, backend: Backend, $at: Rows<'_>, dy: RowsMut<'_>) {
-                let (table, $at) = if $flat { flat_with(dy, $at) } else { (dy, $at) };
                 backend.run(ForEachRow { table, map: $map });
             }
         }
@@ -581,13 +569,7 @@ impl LogSumExp {
         dy: &[f32],
         dx: impl Into<RowsMut<'d>>,
     ) -> Result<(), Error> {
-        let (from, to) = (x.into(), dx.into());
-        let table = Between { from, to };
-        table.check("x", "dx")?;
-        one_a_row("dy", dy, from)?;
-        let map = softmax::Softmax { empty_row: EmptyRow::Nan, factors: Some(dy) };
-        self.chosen().run(ForEachRowOrGroup { table, map });
-        Ok(())
+        self.backward(Table::Between { from: x.into(), to: dx.into() }, dy, "dx")
     }
 
     /// The same in place of `x`.
@@ -602,8 +584,11 @@ impl LogSumExp {
     /// # Ok::<(), xent::Error>(())
     /// ```
     pub fn backward_from_input_in_place<'x>(&self, dy: &[f32], x: impl Into<RowsMut<'x>>) -> Result<(), Error> {
-        let table = x.into();
-        Table::check(&table, "x", "x")?;
+        self.backward(Table::InPlace(x.into()), dy, "x")
+    }
+
+    fn backward(&self, table: Table<'_>, dy: &[f32], dx: &'static str) -> Result<(), Error> {
+        table.check("x", dx)?;
         one_a_row("dy", dy, table.as_rows())?;
         let map = softmax::Softmax { empty_row: EmptyRow::Nan, factors: Some(dy) };
         self.chosen().run(ForEachRowOrGroup { table, map });

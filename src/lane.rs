@@ -8,7 +8,7 @@ mod walk;
 
 pub(crate) use group::{Four, Group};
 pub(crate) use peak::Peak;
-pub(crate) use span::{Ahead, Apart, InPlace, ReadOnly, Span, Stream, Vs};
+pub(crate) use span::{Span, Stream, Vs};
 pub(crate) use sums::{counted, two_sum};
 pub(crate) use walk::{map_streamed, walk, walk_without};
 

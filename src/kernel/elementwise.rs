@@ -95,7 +95,7 @@ pub(crate) struct Map<F>(pub(crate) F);
 
 impl<F: Unary> RowMap for Map<F> {
     #[inline(always)]
-    fn row<L: Lane, S: Span>(&self, l: L, _: usize, mut span: S) {
+    fn row<L: Lane>(&self, l: L, _: usize, mut span: Span<'_>) {
         let g = l.group();
         walk(
             l,
@@ -116,7 +116,7 @@ pub(crate) struct Chain<'a, D> {
 
 impl<D: Slope> RowMap for Chain<'_, D> {
     #[inline(always)]
-    fn row<L: Lane, S: Span>(&self, l: L, row: usize, mut span: S) {
+    fn row<L: Lane>(&self, l: L, row: usize, mut span: Span<'_>) {
         let (g, at) = (l.group(), Stream::Slice(self.at.row(row)));
         walk(
             l,

@@ -7,130 +7,26 @@ mod short;
 pub(crate) mod sigmoid_loss;
 pub(crate) mod softmax;
 pub(crate) mod softmax_loss;
+mod table;
 
-use crate::lane::{Apart, InPlace, LANES, Lane, Op, ReadOnly, Span};
+use crate::Rows;
+use crate::lane::{LANES, Lane, Op, Span};
 use crate::math::log1p;
-use crate::{Error, Rows, RowsMut};
 pub(crate) use short::Short;
-
-/// The rows that an operation works through, with what it may do to them.
-pub(crate) trait Table {
-    type Span<'s>: Span
-    where
-        Self: 's;
-    /// Whether its spans can be written.
-    const WRITES: bool;
-    fn is_gapless(&self) -> bool;
-    /// All elements as one row, where there are no gaps.
-    fn flat(self) -> Self;
-    /// The rows as they stand.
-    fn as_rows(&self) -> Rows<'_>;
-    /// Refuses a layout that its slice does not have; `from` and `to` are the arguments' names.
-    fn check(&self, from: &'static str, to: &'static str) -> Result<(), Error>;
-    fn span(&mut self, row: usize) -> Self::Span<'_>;
-    /// Where it can be written: what starts with a row, and the stride.
-    fn write_from(&mut self, row: usize) -> Option<(&mut [f32], usize)>;
-}
-
-/// Read only.
-impl Table for Rows<'_> {
-    type Span<'s>
-        = ReadOnly<'s>
-    where
-        Self: 's;
-    const WRITES: bool = false;
-    fn is_gapless(&self) -> bool {
-        Rows::is_gapless(self)
-    }
-    fn flat(self) -> Self {
-        Rows::flat(self)
-    }
-    fn as_rows(&self) -> Rows<'_> {
-        *self
-    }
-    fn check(&self, from: &'static str, _: &'static str) -> Result<(), Error> {
-        Rows::check(self, from)
-    }
-    fn span(&mut self, row: usize) -> ReadOnly<'_> {
-        ReadOnly(self.row(row))
-    }
-    fn write_from(&mut self, _: usize) -> Option<(&mut [f32], usize)> {
-        None
-    }
-}
-
-/// Read from one table, written to another of the same shape.
-pub(crate) struct Between<'a> {
-    pub(crate) from: Rows<'a>,
-    pub(crate) to: RowsMut<'a>,
-}
-
-impl Table for Between<'_> {
-    type Span<'s>
-        = Apart<'s>
-    where
-        Self: 's;
-    const WRITES: bool = true;
-    fn is_gapless(&self) -> bool {
-        self.from.is_gapless() && self.to.as_rows().is_gapless()
-    }
-    fn flat(self) -> Self {
-        if self.is_gapless() { Self { from: self.from.flat(), to: self.to.flat() } } else { self }
-    }
-    fn as_rows(&self) -> Rows<'_> {
-        self.from
-    }
-    fn check(&self, from: &'static str, to: &'static str) -> Result<(), Error> {
-        self.from.check(from)?;
-        self.to.as_rows().check_like(self.from, to)
-    }
-    fn span(&mut self, row: usize) -> Apart<'_> {
-        Apart { from: self.from.row(row), to: self.to.row_mut(row) }
-    }
-    fn write_from(&mut self, row: usize) -> Option<(&mut [f32], usize)> {
-        Some(self.to.data_from(row))
-    }
-}
-
-/// Read and overwritten.
-impl Table for RowsMut<'_> {
-    type Span<'s>
-        = InPlace<'s>
-    where
-        Self: 's;
-    const WRITES: bool = true;
-    fn is_gapless(&self) -> bool {
-        RowsMut::as_rows(self).is_gapless()
-    }
-    fn flat(self) -> Self {
-        RowsMut::flat(self)
-    }
-    fn as_rows(&self) -> Rows<'_> {
-        RowsMut::as_rows(self)
-    }
-    fn check(&self, from: &'static str, _: &'static str) -> Result<(), Error> {
-        self.as_rows().check(from)
-    }
-    fn span(&mut self, row: usize) -> InPlace<'_> {
-        InPlace(self.row_mut(row))
-    }
-    fn write_from(&mut self, row: usize) -> Option<(&mut [f32], usize)> {
-        Some(self.data_from(row))
-    }
-}
+pub(crate) use table::Table;
 
 /// What an activation, or its backward, does to a row.
 pub(crate) trait RowMap {
-    fn row<L: Lane, S: Span>(&self, l: L, row: usize, span: S);
+    fn row<L: Lane>(&self, l: L, row: usize, span: Span<'_>);
 }
 
 /// A [`RowMap`] over a table.
-pub(crate) struct ForEachRow<T, M> {
-    pub(crate) table: T,
+pub(crate) struct ForEachRow<'a, M> {
+    pub(crate) table: Table<'a>,
     pub(crate) map: M,
 }
 
-impl<T: Table, M: RowMap> Op for ForEachRow<T, M> {
+impl<M: RowMap> Op for ForEachRow<'_, M> {
     type Out = ();
     #[inline(always)]
     fn run<L: Lane>(mut self, l: L) {
@@ -141,12 +37,12 @@ impl<T: Table, M: RowMap> Op for ForEachRow<T, M> {
 }
 
 /// A [`Short`] over a table: short rows many at once, others one by one.
-pub(crate) struct ForEachRowOrGroup<T, M> {
-    pub(crate) table: T,
+pub(crate) struct ForEachRowOrGroup<'a, M> {
+    pub(crate) table: Table<'a>,
     pub(crate) map: M,
 }
 
-impl<T: Table, M: Short> Op for ForEachRowOrGroup<T, M> {
+impl<M: Short> Op for ForEachRowOrGroup<'_, M> {
     type Out = ();
     #[inline(always)]
     fn run<L: Lane>(mut self, l: L) {
@@ -197,7 +93,7 @@ pub(crate) trait RowLoss {
     }
 
     /// The loss of a used row. Where the span can be written, it receives the gradient times `scale`.
-    fn row<L: Lane, S: Span>(&self, l: L, row: usize, span: S, scale: f32) -> Parts;
+    fn row<L: Lane>(&self, l: L, row: usize, span: Span<'_>, scale: f32) -> Parts;
 
     /// The share of every row, if it does not depend on the row.
     fn uniform_share(&self, _classes: usize) -> Option<Share> {
@@ -272,8 +168,8 @@ impl Share {
 }
 
 /// A [`RowLoss`] over a table.
-pub(crate) struct Batch<'a, T, K> {
-    pub(crate) table: T,
+pub(crate) struct Batch<'a, K> {
+    pub(crate) table: Table<'a>,
     pub(crate) kernel: &'a K,
     pub(crate) row_weights: Option<&'a [f32]>,
     pub(crate) losses: Option<&'a mut [f32]>,
@@ -300,7 +196,7 @@ pub(crate) fn shares_of<K: RowLoss>(kernel: &K, row_weights: Option<&[f32]>, x: 
     }
 }
 
-impl<T: Table, K: RowLoss> Op for Batch<'_, T, K> {
+impl<K: RowLoss> Op for Batch<'_, K> {
     /// The sum of the losses.
     type Out = f64;
 
@@ -379,7 +275,7 @@ impl Pending {
     }
 }
 
-impl<T: Table, K: RowLoss> Batch<'_, T, K> {
+impl<K: RowLoss> Batch<'_, K> {
     #[inline(always)]
     fn rows<L: Lane>(mut self, l: L) -> f64 {
         let mut sum = Sum::default();
@@ -397,8 +293,8 @@ impl<T: Table, K: RowLoss> Batch<'_, T, K> {
                 if is_active {
                     let weight = weight_at(self.row_weights, row);
                     pending.set(i, weight, self.kernel.row(l, row, span, weight * self.scale));
-                } else if let Some(gradient) = span.write() {
-                    gradient.fill(0.0);
+                } else {
+                    span.write().fill(0.0);
                 }
             }
             let losses = pending.losses(l, K::HAS_LOG, count);
@@ -426,26 +322,27 @@ impl<T: Table, K: RowLoss> Batch<'_, T, K> {
             K::HAS_LOG,
             #[inline(always)]
             |first, x: Rows<'_>, columns| {
-                let zero = l.splat(0.0);
-                // + 0.0: a loss of nothing is +0.
-                let loss = if is_uniform {
-                    l.add(kernel.columns(l, first, columns, l.splat(scale)), zero)
-                } else {
-                    let mut weights = [0.0; LANES];
-                    for (row, weight) in (first..rows).zip(&mut weights).take(L::N) {
+                let (mut weights, zero) = (l.splat(1.0), l.splat(0.0));
+                if !is_uniform {
+                    let mut of_rows = [0.0; LANES];
+                    for (row, weight) in (first..rows).zip(&mut of_rows).take(L::N) {
                         if share_of(kernel, row_weights, row, x.row(row)).active {
                             *weight = weight_at(row_weights, row);
                         }
                     }
-                    let weights = l.load(&weights, 0);
-                    let loss = kernel.columns(l, first, columns, l.mul(weights, l.splat(scale)));
+                    weights = l.load(&of_rows, 0);
+                }
+                let loss = kernel.columns(l, first, columns, l.mul(weights, l.splat(scale)));
+                // + 0.0: a loss of nothing is +0.
+                let mut loss = l.add(l.mul(weights, loss), zero);
+                if !is_uniform {
                     // What is not active may be NaN.
                     let inactive = l.eq(weights, zero);
                     for column in columns {
                         *column = l.select(inactive, zero, *column);
                     }
-                    l.select(inactive, zero, l.add(l.mul(weights, loss), zero))
-                };
+                    loss = l.select(inactive, zero, loss);
+                }
                 let mut of_rows = [0.0; LANES];
                 l.store(loss, &mut of_rows, 0);
                 match of_rows.first_chunk::<{ Sum::PARTS }>() {

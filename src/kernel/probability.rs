@@ -111,7 +111,7 @@ impl RowLoss for Indexed<'_> {
     }
 
     #[inline(always)]
-    fn row<L: Lane, S: Span>(&self, l: L, row: usize, mut span: S, scale: f32) -> Parts {
+    fn row<L: Lane>(&self, l: L, row: usize, mut span: Span<'_>, scale: f32) -> Parts {
         let Some((class, weight)) = self.target(row) else { return Parts::default() };
         let x = span.read().get(class).copied().unwrap_or(f32::NAN);
         let weight_of_gradient = -(weight * scale);
@@ -123,11 +123,10 @@ impl RowLoss for Indexed<'_> {
             }
             None => (x, weight_of_gradient),
         };
-        if let Some(gradient) = span.write() {
-            gradient.fill(0.0);
-            if let Some(hot) = gradient.get_mut(class) {
-                *hot = slope;
-            }
+        let gradient = span.write();
+        gradient.fill(0.0);
+        if let Some(hot) = gradient.get_mut(class) {
+            *hot = slope;
         }
         Parts::linear(-(weight * log))
     }
@@ -151,7 +150,7 @@ impl RowLoss for Labelled<'_> {
     }
 
     #[inline(always)]
-    fn row<L: Lane, S: Span>(&self, l: L, row: usize, mut span: S, scale: f32) -> Parts {
+    fn row<L: Lane>(&self, l: L, row: usize, mut span: Span<'_>, scale: f32) -> Parts {
         let g = l.group();
         let (clamp, scale) = (Clamp::new(g, self.clamp), g.splat(-scale));
         let streams = [Stream::Slice(self.targets.row(row)), Stream::or(self.class_weights, 1.0)];
@@ -188,7 +187,7 @@ impl RowLoss for Binary<'_> {
     }
 
     #[inline(always)]
-    fn row<L: Lane, S: Span>(&self, l: L, row: usize, mut span: S, scale: f32) -> Parts {
+    fn row<L: Lane>(&self, l: L, row: usize, mut span: Span<'_>, scale: f32) -> Parts {
         let g = l.group();
         let (clamp, scale) = (Clamp::new(g, self.clamp), g.splat(scale));
         let (zero, one, nan) = (g.splat(0.0), g.splat(1.0), g.splat(f32::NAN));

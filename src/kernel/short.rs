@@ -26,24 +26,24 @@ pub(super) fn are_short(rows: Rows<'_>) -> bool {
 /// Gives `f` the columns of all rows, `N` rows at a time, with the number of the first and the table as it stands, and
 /// writes what it leaves in the columns.
 #[inline(always)]
-pub(super) fn for_each_group<L: Lane, T: Table>(
+pub(super) fn for_each_group<L: Lane>(
     l: L,
-    table: &mut T,
+    table: &mut Table<'_>,
     unrolled: bool,
     mut f: impl FnMut(usize, Rows<'_>, &mut [L::V]),
 ) {
     // The commonest heads have code of their own, without loops over columns, if it is not too long for that.
     match table.as_rows().classes() {
-        2 if unrolled && L::N > 4 => of_classes::<L, T, 2>(l, table, 2, &mut f),
-        10 if unrolled && L::N > 4 => of_classes::<L, T, 10>(l, table, 10, &mut f),
-        classes => of_classes::<L, T, LONGEST>(l, table, classes, &mut f),
+        2 if unrolled && L::N > 4 => of_classes::<L, 2>(l, table, 2, &mut f),
+        10 if unrolled && L::N > 4 => of_classes::<L, 10>(l, table, 10, &mut f),
+        classes => of_classes::<L, LONGEST>(l, table, classes, &mut f),
     }
 }
 
 #[inline(always)]
-fn of_classes<L: Lane, T: Table, const MOST: usize>(
+fn of_classes<L: Lane, const MOST: usize>(
     l: L,
-    table: &mut T,
+    table: &mut Table<'_>,
     classes: usize,
     f: &mut impl FnMut(usize, Rows<'_>, &mut [L::V]),
 ) {

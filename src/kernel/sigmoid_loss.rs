@@ -65,7 +65,7 @@ impl RowLoss for Logits<'_> {
     }
 
     #[inline(always)]
-    fn row<L: Lane, S: Span>(&self, l: L, row: usize, mut span: S, scale: f32) -> Parts {
+    fn row<L: Lane>(&self, l: L, row: usize, mut span: Span<'_>, scale: f32) -> Parts {
         let g = l.group();
         let scale = g.splat(scale);
         let targets = Stream::Slice(self.targets.row(row));

@@ -20,9 +20,7 @@
 
 use super::short::{self, Short};
 use super::{RowMap, weight_at};
-use crate::lane::{
-    Ahead, Arithmetic, Group, InPlace, LANES, Lane, Peak, ReadOnly, Span, Stream, Vs, map_streamed, walk, walk_without,
-};
+use crate::lane::{Arithmetic, Group, LANES, Lane, Peak, Span, Stream, Vs, map_streamed, walk, walk_without};
 use crate::math::{OVER_TWO_64, TWO_64, exp, exp_nonpos, exp_nonpos_times_2_64, log1p};
 use crate::{EmptyRow, Rows};
 
@@ -64,7 +62,7 @@ impl FirstLook {
 
     /// (1); something is left where the span can be written and the row is not long.
     #[inline(always)]
-    pub(super) fn rest<L: Lane, S: Span>(self, l: L, span: &mut S, leave: Leave) -> f32 {
+    pub(super) fn rest<L: Lane>(self, l: L, span: &mut Span<'_>, leave: Leave) -> f32 {
         match self.r {
             Some(r) => r,
             None => {
@@ -86,7 +84,7 @@ impl FirstLook {
             let (row, next) = rest.split_at(block.min(rest.len()));
             let peak_of_block = Peak::of(l, row);
             // The exponentials leave the memory idle, so the next block comes meanwhile.
-            let (ones, sum) = sum_of_exps(l, &mut Ahead { row, next }, peak_of_block, Leave::Exps);
+            let (ones, sum) = sum_of_exps(l, &mut Span::ahead(row, next), peak_of_block, Leave::Exps);
             *of_block = (peak_of_block.largest, ones, sum);
             largest = largest.max(peak_of_block.largest);
             rest = next;
@@ -107,7 +105,7 @@ impl FirstLook {
 
 /// Gives `f` every `2^64 exp(x_i - m)` of a row whose statistics were found in this span, and writes what it gives.
 #[inline(always)]
-fn map_exps<L: Lane, S: Span>(l: L, span: &mut S, peak: Peak, f: impl Fn(Vs<L>) -> Vs<L>) {
+fn map_exps<L: Lane>(l: L, span: &mut Span<'_>, peak: Peak, f: impl Fn(Vs<L>) -> Vs<L>) {
     if span.read().len() > longest::<L>() {
         let g = l.group();
         let m = g.splat(peak.largest);
@@ -117,10 +115,10 @@ fn map_exps<L: Lane, S: Span>(l: L, span: &mut S, peak: Peak, f: impl Fn(Vs<L>) 
             #[inline(always)]
             |x| f(exp_nonpos_times_2_64(g, g.sub(x, m))),
         );
-    } else if let Some(exps) = span.write() {
+    } else {
         walk(
             l,
-            &mut InPlace(exps),
+            &mut Span::in_place(span.write()),
             0.0,
             [],
             #[inline(always)]
@@ -131,7 +129,7 @@ fn map_exps<L: Lane, S: Span>(l: L, span: &mut S, peak: Peak, f: impl Fn(Vs<L>) 
 
 /// c of (1), and the sum of the other exponentials times 2^64.
 #[inline(always)]
-fn sum_of_exps<L: Lane, S: Span>(l: L, span: &mut S, peak: Peak, leave: Leave) -> (f32, f32) {
+fn sum_of_exps<L: Lane>(l: L, span: &mut Span<'_>, peak: Peak, leave: Leave) -> (f32, f32) {
     let g = l.group();
     let m = g.splat(peak.largest);
     let (ones, [sum]) = walk_without(
@@ -196,7 +194,7 @@ impl<L: Lane> Rescale<L> {
     }
 
     #[inline(always)]
-    pub(super) fn row<S: Span>(self, l: L, span: &mut S, peak: Peak) {
+    pub(super) fn row(self, l: L, span: &mut Span<'_>, peak: Peak) {
         let g = l.group();
         let (first, second) = (g.repeat(self.first), g.repeat(self.second));
         map_exps(
@@ -241,7 +239,7 @@ impl Softmax<'_> {
 
 impl RowMap for Softmax<'_> {
     #[inline(always)]
-    fn row<L: Lane, S: Span>(&self, l: L, row: usize, mut span: S) {
+    fn row<L: Lane>(&self, l: L, row: usize, mut span: Span<'_>) {
         let look = FirstLook::at(l, span.read());
         let r = look.rest(l, &mut span, Leave::Exps);
         let factor = weight_at(self.factors, row);
@@ -269,7 +267,7 @@ pub(crate) struct LogSoftmax {
 
 impl RowMap for LogSoftmax {
     #[inline(always)]
-    fn row<L: Lane, S: Span>(&self, l: L, _: usize, mut span: S) {
+    fn row<L: Lane>(&self, l: L, _: usize, mut span: Span<'_>) {
         let look = FirstLook::at(l, span.read());
         let r = l.splat(look.rest(l, &mut span, Leave::Distances));
         let g = l.group();
@@ -282,10 +280,10 @@ impl RowMap for LogSoftmax {
                 #[inline(always)]
                 |x| g.sub(g.sub(x, m), log),
             );
-        } else if let Some(distances) = span.write() {
+        } else {
             walk(
                 l,
-                &mut InPlace(distances),
+                &mut Span::in_place(span.write()),
                 0.0,
                 [],
                 #[inline(always)]
@@ -311,7 +309,7 @@ impl Short for LogSoftmax {
 #[inline(always)]
 pub(crate) fn log_sum_exp<L: Lane>(l: L, x: &[f32]) -> f32 {
     let look = FirstLook::at(l, x);
-    let (m, r) = (look.peak.largest, look.rest(l, &mut ReadOnly(x), Leave::Exps));
+    let (m, r) = (look.peak.largest, look.rest(l, &mut Span::read_only(x), Leave::Exps));
     if m == f32::INFINITY {
         return if x.iter().any(|x| x.is_nan()) { f32::NAN } else { m };
     }
@@ -326,11 +324,11 @@ pub(crate) struct SoftmaxBackward<'a> {
 
 impl RowMap for SoftmaxBackward<'_> {
     #[inline(always)]
-    fn row<L: Lane, S: Span>(&self, l: L, row: usize, mut span: S) {
+    fn row<L: Lane>(&self, l: L, row: usize, mut span: Span<'_>) {
         let (g, y) = (l.group(), Stream::Slice(self.y.row(row)));
         let [dot] = walk(
             l,
-            &mut ReadOnly(span.read()),
+            &mut Span::read_only(span.read()),
             0.0,
             [y],
             #[inline(always)]
@@ -355,10 +353,10 @@ pub(crate) struct LogSoftmaxBackward<'a> {
 
 impl RowMap for LogSoftmaxBackward<'_> {
     #[inline(always)]
-    fn row<L: Lane, S: Span>(&self, l: L, row: usize, mut span: S) {
+    fn row<L: Lane>(&self, l: L, row: usize, mut span: Span<'_>) {
         let [sum] = walk(
             l,
-            &mut ReadOnly(span.read()),
+            &mut Span::read_only(span.read()),
             0.0,
             [],
             #[inline(always)]

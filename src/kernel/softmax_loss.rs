@@ -16,7 +16,7 @@
 use super::short;
 use super::softmax::{FirstLook, Leave, Rescale, inverse_of, rest_of};
 use super::{Parts, RowLoss, Share, weight_at};
-use crate::lane::{Arithmetic, InPlace, LANES, Lane, Peak, Span, Stream, walk, walk_without};
+use crate::lane::{Arithmetic, LANES, Lane, Peak, Span, Stream, walk, walk_without};
 use crate::loss::{EmptyRow, PositivesScale};
 use crate::math::{OVER_TWO_64, TWO_64, exp_nonpos_times_2_64, log1p};
 use crate::targets::Class;
@@ -53,9 +53,9 @@ fn distance_of(q: f32, m: f32, s: f32) -> f32 {
 
 /// Labels that are 0 but for a few hot classes: one pass for the statistics, one to scale the exponentials.
 #[inline(always)]
-fn hot<L: Lane, S: Span>(
+fn hot<L: Lane>(
     l: L,
-    mut span: S,
+    mut span: Span<'_>,
     scale: f32,
     normalize: impl Fn(f32, f32) -> f32,
     labels: impl Iterator<Item = (usize, f32)> + Clone,
@@ -75,10 +75,9 @@ fn hot<L: Lane, S: Span>(
     // and there both forms agree.
     let scale = scale * factor;
     let ones = row.inverse * (total * scale);
-    if span.write().is_some() {
+    if span.is_written() {
         Rescale::new(l, l.splat(total * scale), l.splat(row.inverse)).row(l, &mut span, look.peak);
-    }
-    if let Some(exps) = span.write() {
+        let exps = span.write();
         for (class, q) in labels.clone() {
             if let Some(gradient) = exps.get_mut(class).filter(|gradient| **gradient != ones) {
                 *gradient -= q * scale;
@@ -107,9 +106,9 @@ struct Dense<'a> {
 }
 
 #[inline(always)]
-fn dense<L: Lane, S: Span>(
+fn dense<L: Lane>(
     l: L,
-    mut span: S,
+    mut span: Span<'_>,
     labels: &Dense<'_>,
     scale: f32,
     normalize: impl Fn(f32, f32) -> f32,
@@ -150,7 +149,8 @@ fn dense<L: Lane, S: Span>(
     let scale = scale * factor;
     // The article's printed backward has the labels 1, and as many of them as are not 0.
     let gradient_total = if labels.binarize { nonzero } else { total };
-    if let Some(exps) = span.write() {
+    if span.is_written() {
+        let exps = span.write();
         // p T scale of an exponential e is e * per_exp * OVER_TWO_64.
         let per_exp = (gradient_total * row.inverse) * scale;
         if let (Some(&e), Some(_)) = (exps.get(hot_class), labels.hot) {
@@ -165,7 +165,7 @@ fn dense<L: Lane, S: Span>(
         let (two_64, over_two_64) = (g.splat(TWO_64), g.splat(OVER_TWO_64));
         walk(
             l,
-            &mut InPlace(&mut *exps),
+            &mut Span::in_place(&mut *exps),
             0.0,
             streams,
             #[inline(always)]
@@ -218,7 +218,7 @@ impl RowLoss for Indexed<'_> {
     }
 
     #[inline(always)]
-    fn row<L: Lane, S: Span>(&self, l: L, row: usize, span: S, scale: f32) -> Parts {
+    fn row<L: Lane>(&self, l: L, row: usize, span: Span<'_>, scale: f32) -> Parts {
         let Class::Index(class) = self.targets.class(row, self.ignore_index) else { return Parts::default() };
         let weight = weight_at(self.class_weights, class);
         if self.label_smoothing == 0.0 {
@@ -317,7 +317,7 @@ impl RowLoss for Labelled<'_> {
     }
 
     #[inline(always)]
-    fn row<L: Lane, S: Span>(&self, l: L, row: usize, span: S, scale: f32) -> Parts {
+    fn row<L: Lane>(&self, l: L, row: usize, span: Span<'_>, scale: f32) -> Parts {
         let targets = self.targets.row(row);
         let labels = Dense {
             labels: Stream::Slice(targets),
@@ -365,7 +365,7 @@ impl RowLoss for MultiLabelled<'_> {
     }
 
     #[inline(always)]
-    fn row<L: Lane, S: Span>(&self, l: L, row: usize, span: S, scale: f32) -> Parts {
+    fn row<L: Lane>(&self, l: L, row: usize, span: Span<'_>, scale: f32) -> Parts {
         let labels = Dense {
             labels: Stream::Slice(self.targets.row(row)),
             weights: Stream::or(self.class_weights, 1.0),
@@ -397,7 +397,7 @@ impl RowLoss for MultiHot<'_> {
     }
 
     #[inline(always)]
-    fn row<L: Lane, S: Span>(&self, l: L, row: usize, span: S, scale: f32) -> Parts {
+    fn row<L: Lane>(&self, l: L, row: usize, span: Span<'_>, scale: f32) -> Parts {
         let labels = self.targets.row(row, self.ignore_index);
         let labels = labels.map(|class| (class, weight_at(self.class_weights, class)));
         hot(l, span, scale, |count, total| positives_scale(self.scale, count, total), labels)

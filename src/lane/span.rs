@@ -5,95 +5,68 @@ use super::{Arithmetic, Chunk, Group, LANES, Lane, QUAD};
 /// The vectors of a group.
 pub(crate) type Vs<L> = <<L as Lane>::Group as Arithmetic>::V;
 
-/// Where a pass reads its row and, if it has somewhere, writes one.
-pub(crate) trait Span {
-    fn read(&self) -> &[f32];
-    fn write(&mut self) -> Option<&mut [f32]>;
+/// Where a pass reads its row and, if it writes, where to. Which of the three it is stays open until the program runs: one
+/// body serves them all, and to ask costs nothing beside a group.
+pub(crate) struct Span<'a> {
+    /// None: what is written is read.
+    from: Option<&'a [f32]>,
+    /// As long as the row; empty where nothing is written.
+    to: &'a mut [f32],
     /// What to bring near, element by element.
+    ahead: &'a [f32],
+}
+
+impl<'a> Span<'a> {
     #[inline(always)]
-    fn ahead(&self) -> &[f32] {
-        &[]
+    pub(crate) fn read_only(row: &'a [f32]) -> Self {
+        Self { from: Some(row), to: &mut [], ahead: &[] }
     }
+
+    /// Read only, while what is read next is brought near.
+    #[inline(always)]
+    pub(crate) fn ahead(row: &'a [f32], next: &'a [f32]) -> Self {
+        Self { from: Some(row), to: &mut [], ahead: next }
+    }
+
+    /// Of one length.
+    #[inline(always)]
+    pub(crate) fn apart(from: &'a [f32], to: &'a mut [f32]) -> Self {
+        Self { from: Some(from), to, ahead: &[] }
+    }
+
+    #[inline(always)]
+    pub(crate) fn in_place(row: &'a mut [f32]) -> Self {
+        Self { from: None, to: row, ahead: &[] }
+    }
+
+    #[inline(always)]
+    pub(crate) fn read(&self) -> &[f32] {
+        match self.from {
+            Some(from) => from,
+            None => self.to,
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_written(&self) -> bool {
+        !self.to.is_empty()
+    }
+
+    /// Empty where nothing is written.
+    #[inline(always)]
+    pub(crate) fn write(&mut self) -> &mut [f32] {
+        self.to
+    }
+
     /// Both, where they are two.
     #[inline(always)]
-    fn apart(&mut self) -> Option<(&[f32], &mut [f32])> {
-        None
+    pub(super) fn both(&mut self) -> Option<(&[f32], &mut [f32])> {
+        Some((self.from?, self.to))
     }
-    /// Makes both of one length, which they are: it tells the compiler so.
-    #[inline(always)]
-    fn trim(&mut self) {}
-}
 
-pub(crate) struct ReadOnly<'a>(pub(crate) &'a [f32]);
-
-/// Read only, while what is read next is brought near.
-pub(crate) struct Ahead<'a> {
-    pub(crate) row: &'a [f32],
-    pub(crate) next: &'a [f32],
-}
-
-pub(crate) struct Apart<'a> {
-    pub(crate) from: &'a [f32],
-    pub(crate) to: &'a mut [f32],
-}
-
-pub(crate) struct InPlace<'a>(pub(crate) &'a mut [f32]);
-
-impl Span for ReadOnly<'_> {
     #[inline(always)]
-    fn read(&self) -> &[f32] {
-        self.0
-    }
-    #[inline(always)]
-    fn write(&mut self) -> Option<&mut [f32]> {
-        None
-    }
-}
-
-impl Span for Ahead<'_> {
-    #[inline(always)]
-    fn read(&self) -> &[f32] {
-        self.row
-    }
-    #[inline(always)]
-    fn write(&mut self) -> Option<&mut [f32]> {
-        None
-    }
-    #[inline(always)]
-    fn ahead(&self) -> &[f32] {
-        self.next
-    }
-}
-
-impl Span for Apart<'_> {
-    #[inline(always)]
-    fn read(&self) -> &[f32] {
-        self.from
-    }
-    #[inline(always)]
-    fn write(&mut self) -> Option<&mut [f32]> {
-        Some(self.to)
-    }
-    #[inline(always)]
-    fn apart(&mut self) -> Option<(&[f32], &mut [f32])> {
-        Some((self.from, self.to))
-    }
-    #[inline(always)]
-    fn trim(&mut self) {
-        let len = self.from.len().min(self.to.len());
-        self.from = self.from.get(..len).unwrap_or_default();
-        self.to = core::mem::take(&mut self.to).get_mut(..len).unwrap_or_default();
-    }
-}
-
-impl Span for InPlace<'_> {
-    #[inline(always)]
-    fn read(&self) -> &[f32] {
-        self.0
-    }
-    #[inline(always)]
-    fn write(&mut self) -> Option<&mut [f32]> {
-        Some(self.0)
+    pub(super) fn to_bring_near(&self) -> &[f32] {
+        self.ahead
     }
 }
 

@@ -2,16 +2,16 @@
 
 use super::span::{Place, Vs, load_part, load_whole, prefetch, store_part, store_whole, stream};
 use super::sums::Sums;
-use super::{Apart, Arithmetic, BLOCK, Chunk, LANES, Lane, Peak, QUAD, QUADS, Span, Stream, groups};
+use super::{Arithmetic, BLOCK, Chunk, LANES, Lane, Peak, QUAD, QUADS, Span, Stream, groups};
 
 /// Calls `f` with every vector of the row and of the further inputs, group by group, writes what it gives where the row has
 /// somewhere to write, and returns the sums over the row of the `J` terms it gives.
 ///
 /// Past its end the row is padded with `fill` and each further input as it says; `f` must give terms of +0 there.
 #[inline(always)]
-pub(crate) fn walk<L: Lane, S: Span, const I: usize, const J: usize>(
+pub(crate) fn walk<L: Lane, const I: usize, const J: usize>(
     l: L,
-    span: &mut S,
+    span: &mut Span<'_>,
     fill: f32,
     further: [Stream<'_>; I],
     f: impl Fn(Vs<L>, [Vs<L>; I]) -> (Vs<L>, [Vs<L>; J]),
@@ -26,9 +26,9 @@ pub(crate) fn walk<L: Lane, S: Span, const I: usize, const J: usize>(
 /// In a row of many blocks `one` is sought in that of the peak alone, which goes last, and behind the whole blocks: there
 /// the first is found, and the sum of a row with a second needs no such care.
 #[inline(always)]
-pub(crate) fn walk_without<L: Lane, S: Span, const I: usize, const J: usize>(
+pub(crate) fn walk_without<L: Lane, const I: usize, const J: usize>(
     l: L,
-    span: &mut S,
+    span: &mut Span<'_>,
     (one, peak): (f32, Peak),
     fill: f32,
     further: [Stream<'_>; I],
@@ -46,11 +46,10 @@ struct Pass<'a, L, F, const I: usize> {
 
 impl<L: Lane, F, const I: usize> Pass<'_, L, F, I> {
     #[inline(always)]
-    fn over<S: Span, const J: usize>(&self, span: &mut S, without: Option<(f32, Peak)>) -> (f32, [f32; J])
+    fn over<const J: usize>(&self, span: &mut Span<'_>, without: Option<(f32, Peak)>) -> (f32, [f32; J])
     where
         F: Fn(Vs<L>, [Vs<L>; I]) -> (Vs<L>, [Vs<L>; J]),
     {
-        span.trim();
         let (l, len, vectors) = (self.l, span.read().len(), LANES / L::N);
         let blocks = len / BLOCK;
         // The block of the peak takes the last place of the whole ones.
@@ -116,7 +115,7 @@ impl<L: Lane, F, const I: usize> Pass<'_, L, F, I> {
 
     /// The terms of a group of a whole quad.
     #[inline(always)]
-    fn whole<S: Span, const J: usize>(&self, span: &mut S, at: Place) -> [Vs<L>; J]
+    fn whole<const J: usize>(&self, span: &mut Span<'_>, at: Place) -> [Vs<L>; J]
     where
         F: Fn(Vs<L>, [Vs<L>; I]) -> (Vs<L>, [Vs<L>; J]),
     {
@@ -129,16 +128,14 @@ impl<L: Lane, F, const I: usize> Pass<'_, L, F, I> {
             }
         }
         let (y, terms) = (self.f)(x, others);
-        prefetch(l, span.ahead(), at);
-        if let Some(row) = span.write() {
-            store_whole(l, row, at, y);
-        }
+        prefetch(l, span.to_bring_near(), at);
+        store_whole(l, span.write(), at, y);
         terms
     }
 
     /// The terms of a group, if the row reaches it.
     #[inline(always)]
-    fn part<S: Span, const J: usize>(&self, span: &mut S, len: usize, at: Place) -> Option<[Vs<L>; J]>
+    fn part<const J: usize>(&self, span: &mut Span<'_>, len: usize, at: Place) -> Option<[Vs<L>; J]>
     where
         F: Fn(Vs<L>, [Vs<L>; I]) -> (Vs<L>, [Vs<L>; J]),
     {
@@ -154,8 +151,8 @@ impl<L: Lane, F, const I: usize> Pass<'_, L, F, I> {
             }
         }
         let (y, terms) = (self.f)(x, others);
-        if let Some(row) = span.write() {
-            store_part(l, row, at, y);
+        if span.is_written() {
+            store_part(l, span.write(), at, y);
         }
         Some(terms)
     }
@@ -164,13 +161,12 @@ impl<L: Lane, F, const I: usize> Pass<'_, L, F, I> {
 /// `f` of every vector of a row that is too long for the caches, written past them where it goes to another place: what is
 /// written is not read before, and pushes nothing out.
 #[inline(always)]
-pub(crate) fn map_streamed<L: Lane, S: Span>(l: L, span: &mut S, f: impl Fn(Vs<L>) -> Vs<L>) {
-    span.trim();
+pub(crate) fn map_streamed<L: Lane>(l: L, span: &mut Span<'_>, f: impl Fn(Vs<L>) -> Vs<L>) {
     let f = {
         #[inline(always)]
         |x, []: [Vs<L>; 0]| (f(x), [])
     };
-    let Some((from, to)) = span.apart() else {
+    let Some((from, to)) = span.both() else {
         walk(l, span, 0.0, [], f);
         return;
     };
@@ -198,6 +194,6 @@ pub(crate) fn map_streamed<L: Lane, S: Span>(l: L, span: &mut S, f: impl Fn(Vs<L
     }
     l.fence();
     for (from, to) in [(from_head, to_head), (from_tail, to_tail)] {
-        walk(l, &mut Apart { from, to }, 0.0, [], f);
+        walk(l, &mut Span::apart(from, to), 0.0, [], f);
     }
 }

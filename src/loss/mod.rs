@@ -160,17 +160,7 @@ pub trait TakesIndices: Kind {}
 /// ```
 pub trait Target<'a, K>: Sealed {
     #[doc(hidden)]
-    fn read(self, loss: &Loss<'a, K>, x: Rows<'_>, losses: Option<&mut [f32]>) -> Result<Totals, Error>;
-    #[doc(hidden)]
-    fn between(
-        self,
-        loss: &Loss<'a, K>,
-        x: Rows<'_>,
-        gradient: RowsMut<'_>,
-        losses: Option<&mut [f32]>,
-    ) -> Result<Totals, Error>;
-    #[doc(hidden)]
-    fn in_place(self, loss: &Loss<'a, K>, x: RowsMut<'_>, losses: Option<&mut [f32]>) -> Result<Totals, Error>;
+    fn evaluate(self, loss: &Loss<'a, K>, table: Table<'_>, losses: Option<&mut [f32]>) -> Result<Totals, Error>;
 }
 
 /// Implements [`Target`] by the function that checks the targets and makes a kernel of them.
@@ -180,31 +170,13 @@ pub trait Target<'a, K>: Sealed {
 macro_rules! target {
     ($targets:ident for $kind:ty, $kernel:expr) => {
         impl<'a> crate::loss::Target<'a, $kind> for crate::$targets<'a> {
-            fn read(
+            fn evaluate(
                 self,
                 loss: &Loss<'a, $kind>,
-                x: crate::Rows<'_>,
+                table: crate::kernel::Table<'_>,
                 losses: Option<&mut [f32]>,
             ) -> Result<crate::Totals, Error> {
-                loss.evaluate(x, losses, |x| $kernel(loss, x, self))
-            }
-            fn between(
-                self,
-                loss: &Loss<'a, $kind>,
-                x: crate::Rows<'_>,
-                gradient: crate::RowsMut<'_>,
-                losses: Option<&mut [f32]>,
-            ) -> Result<crate::Totals, Error> {
-                let table = crate::kernel::Between { from: x, to: gradient };
                 loss.evaluate(table, losses, |x| $kernel(loss, x, self))
-            }
-            fn in_place(
-                self,
-                loss: &Loss<'a, $kind>,
-                x: crate::RowsMut<'_>,
-                losses: Option<&mut [f32]>,
-            ) -> Result<crate::Totals, Error> {
-                loss.evaluate(x, losses, |x| $kernel(loss, x, self))
             }
         }
     };
@@ -357,7 +329,7 @@ impl<'a, K: Kind + Copy> Loss<'a, K> {
     where
         T: IntoTargets<'a, Targets: Target<'a, K>>,
     {
-        targets.into_targets().read(self, x.into(), None)
+        targets.into_targets().evaluate(self, Table::ReadOnly(x.into()), None)
     }
 
     /// The loss of each row (0 for ignored ones) into `losses`, which has one element a row; and the totals. This is
@@ -380,7 +352,7 @@ impl<'a, K: Kind + Copy> Loss<'a, K> {
     where
         T: IntoTargets<'a, Targets: Target<'a, K>>,
     {
-        targets.into_targets().read(self, x.into(), Some(losses))
+        targets.into_targets().evaluate(self, Table::ReadOnly(x.into()), Some(losses))
     }
 
     /// The totals, and the gradient with respect to `x` into `gradient`, a table of the same shape.
@@ -408,7 +380,8 @@ impl<'a, K: Kind + Copy> Loss<'a, K> {
     where
         T: IntoTargets<'a, Targets: Target<'a, K>>,
     {
-        targets.into_targets().between(self, x.into(), gradient.into(), None)
+        let table = Table::Between { from: x.into(), to: gradient.into() };
+        targets.into_targets().evaluate(self, table, None)
     }
 
     /// The totals, and the gradient with respect to `x` in place of `x`.
@@ -429,7 +402,7 @@ impl<'a, K: Kind + Copy> Loss<'a, K> {
     where
         T: IntoTargets<'a, Targets: Target<'a, K>>,
     {
-        targets.into_targets().in_place(self, x.into(), None)
+        targets.into_targets().evaluate(self, Table::InPlace(x.into()), None)
     }
 
     /// [`losses`](Self::losses) and [`loss_grad`](Self::loss_grad) in one pass.
@@ -457,7 +430,8 @@ impl<'a, K: Kind + Copy> Loss<'a, K> {
     where
         T: IntoTargets<'a, Targets: Target<'a, K>>,
     {
-        targets.into_targets().between(self, x.into(), gradient.into(), Some(losses))
+        let table = Table::Between { from: x.into(), to: gradient.into() };
+        targets.into_targets().evaluate(self, table, Some(losses))
     }
 
     /// [`losses`](Self::losses) and [`loss_grad_in_place`](Self::loss_grad_in_place) in one pass.
@@ -483,13 +457,13 @@ impl<'a, K: Kind + Copy> Loss<'a, K> {
     where
         T: IntoTargets<'a, Targets: Target<'a, K>>,
     {
-        targets.into_targets().in_place(self, x.into(), Some(losses))
+        targets.into_targets().evaluate(self, Table::InPlace(x.into()), Some(losses))
     }
 
     /// All checks, then the denominator if the gradient needs it, then the one dispatch.
-    fn evaluate<T: Table, R: RowLoss>(
+    fn evaluate<R: RowLoss>(
         &self,
-        table: T,
+        table: Table<'_>,
         losses: Option<&mut [f32]>,
         kernel: impl FnOnce(Rows<'_>) -> Result<R, Error>,
     ) -> Result<Totals, Error> {
@@ -505,7 +479,7 @@ impl<'a, K: Kind + Copy> Loss<'a, K> {
         let shares = shares_of(&kernel, self.row_weights, x);
         let denominator = self.reduction.denominator(shares, rows);
         let mut scale = self.grad_scale;
-        if T::WRITES && self.reduction != Reduction::Sum {
+        if table.is_written() && self.reduction != Reduction::Sum {
             scale = if denominator == 0.0 { 0.0 } else { (f64::from(scale) / denominator) as f32 };
         }
         let batch = Batch { table, kernel: &kernel, row_weights: self.row_weights, losses, scale };

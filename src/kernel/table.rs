@@ -1,0 +1,74 @@
+//! What an operation works through.
+
+use crate::lane::Span;
+use crate::{Error, Rows, RowsMut};
+
+/// Rows to read and, if the operation writes, rows of the same shape to write. Which of the three it is stays open until
+/// the program runs, so that there is one body of each operation, not three.
+#[derive(Debug)]
+pub enum Table<'a> {
+    ReadOnly(Rows<'a>),
+    Between { from: Rows<'a>, to: RowsMut<'a> },
+    InPlace(RowsMut<'a>),
+}
+
+impl<'a> Table<'a> {
+    pub(crate) fn is_written(&self) -> bool {
+        !matches!(self, Self::ReadOnly(_))
+    }
+
+    /// The rows as they stand.
+    pub(crate) fn as_rows(&self) -> Rows<'_> {
+        match self {
+            Self::ReadOnly(rows) | Self::Between { from: rows, .. } => *rows,
+            Self::InPlace(rows) => rows.as_rows(),
+        }
+    }
+
+    /// Refuses a layout that its slice does not have; `from` and `to` are the arguments' names.
+    pub(crate) fn check(&self, from: &'static str, to: &'static str) -> Result<(), Error> {
+        self.as_rows().check(from)?;
+        match self {
+            Self::Between { from, to: rows } => rows.as_rows().check_like(*from, to),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn is_gapless(&self) -> bool {
+        self.as_rows().is_gapless()
+            && match self {
+                Self::Between { to, .. } => to.as_rows().is_gapless(),
+                _ => true,
+            }
+    }
+
+    /// All elements as one row, where there are no gaps.
+    pub(crate) fn flat(self) -> Self {
+        if !self.is_gapless() {
+            return self;
+        }
+        match self {
+            Self::ReadOnly(rows) => Self::ReadOnly(rows.flat()),
+            Self::Between { from, to } => Self::Between { from: from.flat(), to: to.flat() },
+            Self::InPlace(rows) => Self::InPlace(rows.flat()),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn span(&mut self, row: usize) -> Span<'_> {
+        match self {
+            Self::ReadOnly(rows) => Span::read_only(rows.row(row)),
+            Self::Between { from, to } => Span::apart(from.row(row), to.row_mut(row)),
+            Self::InPlace(rows) => Span::in_place(rows.row_mut(row)),
+        }
+    }
+
+    /// Where it can be written: what starts with a row, and the stride.
+    #[inline(always)]
+    pub(super) fn write_from(&mut self, row: usize) -> Option<(&mut [f32], usize)> {
+        match self {
+            Self::ReadOnly(_) => None,
+            Self::Between { to: rows, .. } | Self::InPlace(rows) => Some(rows.data_from(row)),
+        }
+    }
+}
