@@ -50,7 +50,7 @@ impl<L: Lane, F, const I: usize> Pass<'_, L, F, I> {
     where
         F: Fn(Vs<L>, [Vs<L>; I]) -> (Vs<L>, [Vs<L>; J]),
     {
-        let (l, len, vectors) = (self.l, span.read().len(), LANES / L::N);
+        let (l, len) = (self.l, span.read().len());
         let blocks = len / BLOCK;
         // The block of the peak takes the last place of the whole ones.
         let (plain, last) = match without {
@@ -65,52 +65,67 @@ impl<L: Lane, F, const I: usize> Pass<'_, L, F, I> {
         };
         let mut sums = Sums::<L, J>::new(l);
 
-        // Where nothing is sought, one whole quad at most is left for the second loop, and taken as a part: shorter code.
-        let seeks = without.is_some();
         // Without lanes, the second loop serves all.
         let unrolled = if L::N == 1 { 0 } else { plain };
         for i in 0..unrolled {
             let block = place_of(i);
             for quad in block * QUADS..(block + 1) * QUADS {
-                for k in 0..vectors {
-                    sums.add_quad(
-                        l,
-                        k,
-                        None,
-                        #[inline(always)]
-                        |chunk| Some(self.whole(span, Place { quad, chunk, k })),
-                    );
-                }
+                self.add_quad(
+                    &mut sums,
+                    quad,
+                    None,
+                    #[inline(always)]
+                    |at| Some(self.whole(span, at)),
+                );
             }
             sums.end_block(l);
         }
+        // Where nothing is sought, one whole quad at most is left for the second loop, and taken as a part: shorter code.
+        let whole = if without.is_some() && L::N > 1 { len / (QUAD * LANES) } else { 0 };
         for i in unrolled..len.div_ceil(BLOCK) {
             let one = without.and_then(|(one, _)| if i < plain { None } else { Some(one) });
             let block = place_of(i);
-            for quad in block * QUADS..((block + 1) * QUADS).min(len.div_ceil(QUAD * LANES)) {
-                for k in 0..vectors {
-                    if seeks && L::N > 1 && quad < len / (QUAD * LANES) {
-                        sums.add_quad(
-                            l,
-                            k,
-                            one,
-                            #[inline(always)]
-                            |chunk| Some(self.whole(span, Place { quad, chunk, k })),
-                        );
-                    } else {
-                        sums.add_quad(
-                            l,
-                            k,
-                            one,
-                            #[inline(always)]
-                            |chunk| self.part(span, len, Place { quad, chunk, k }),
-                        );
-                    }
-                }
+            let (start, end) = (block * QUADS, ((block + 1) * QUADS).min(len.div_ceil(QUAD * LANES)));
+            for quad in start..end.min(whole) {
+                self.add_quad(
+                    &mut sums,
+                    quad,
+                    one,
+                    #[inline(always)]
+                    |at| Some(self.whole(span, at)),
+                );
+            }
+            for quad in start.max(whole)..end {
+                self.add_quad(
+                    &mut sums,
+                    quad,
+                    one,
+                    #[inline(always)]
+                    |at| self.part(span, len, at),
+                );
             }
             sums.end_block(l);
         }
         sums.total(l)
+    }
+
+    #[inline(always)]
+    fn add_quad<const J: usize>(
+        &self,
+        sums: &mut Sums<L, J>,
+        quad: usize,
+        one: Option<f32>,
+        mut group: impl FnMut(Place) -> Option<[Vs<L>; J]>,
+    ) {
+        for k in 0..LANES / L::N {
+            sums.add_quad(
+                self.l,
+                k,
+                one,
+                #[inline(always)]
+                |chunk| group(Place { quad, chunk, k }),
+            );
+        }
     }
 
     /// The terms of a group of a whole quad.
