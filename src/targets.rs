@@ -125,13 +125,10 @@ impl<'a> ClassIndices<'a> {
         f32::from_bits(0x4b00_0000 | (class as u32 & 0x7f_ffff))
     }
 
-    /// The marks of `N` classes from `position` on; where there are fewer, what `to` has. Ignored rows may have that of any
+    /// The marks of the classes from `position` on; where there are fewer, what `to` has. Ignored rows may have that of any
     /// class.
-    #[inline(always)]
-    pub(crate) fn marks<const N: usize>(&self, position: usize, to: &mut [f32]) {
-        if !self.0.marks::<N>(position, to) {
-            self.0.last_marks(position, to);
-        }
+    pub(crate) fn marks(&self, position: usize, to: &mut [f32]) {
+        self.0.marks(position, to);
     }
 
     /// Refuses an index outside `0..classes` that is not to be ignored. `per_row` of them belong to a row.
@@ -218,24 +215,8 @@ macro_rules! index_widths {
                 signs >= 0
             }
 
-            #[inline(always)]
-            fn marks<const N: usize>(&self, position: usize, to: &mut [f32]) -> bool {
-                let Some(to) = to.first_chunk_mut::<N>() else { return false };
-                match self {
-                    $(Self::$variant(indices) => {
-                        let Some(indices) = indices.get(position..).and_then(|rest| rest.first_chunk::<N>()) else {
-                            return false;
-                        };
-                        for (i, to) in to.iter_mut().enumerate() {
-                            *to = indices.get(i).map_or(0.0, |&index| ClassIndices::mark(index as usize));
-                        }
-                    })*
-                }
-                true
-            }
-
             #[inline(never)]
-            fn last_marks(&self, position: usize, to: &mut [f32]) {
+            fn marks(&self, position: usize, to: &mut [f32]) {
                 match self {
                     $(Self::$variant(indices) => {
                         for (to, &index) in to.iter_mut().zip(indices.get(position..).unwrap_or_default()) {

@@ -1,6 +1,7 @@
 //! One generic body for each operation, at every width: a row at a time, by passes of [`walk`](crate::lane::walk), or many
 //! short rows at once.
 
+mod batch;
 pub(crate) mod elementwise;
 pub(crate) mod probability;
 mod short;
@@ -10,8 +11,8 @@ pub(crate) mod softmax_loss;
 mod table;
 
 use crate::Rows;
-use crate::lane::{LANES, Lane, Op, Span};
-use crate::math::log1p;
+use crate::lane::{Lane, Op, Span};
+pub(crate) use batch::Batch;
 pub(crate) use short::Short;
 pub(crate) use table::Table;
 
@@ -59,12 +60,12 @@ impl<M: Short> Op for ForEachRowOrGroup<'_, M> {
     }
 }
 
-/// The loss of a row: `linear + slope * log1p(r)`. The logarithms of many rows are found at once.
+/// The loss of a row, or of the rows in a vector: `linear + slope * log1p(r)`. The logarithms of many rows are found at once.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Parts {
-    pub(crate) linear: f32,
-    pub(crate) slope: f32,
-    pub(crate) r: f32,
+pub(crate) struct Parts<V = f32> {
+    pub(crate) linear: V,
+    pub(crate) slope: V,
+    pub(crate) r: V,
 }
 
 impl Parts {
@@ -105,9 +106,13 @@ pub(crate) trait RowLoss {
         false
     }
 
+    /// What marks the target of each row from `row` on, for [`columns`](Self::columns).
+    fn marks(&self, _row: usize, _to: &mut [f32]) {}
+
     /// The losses of the `N` short rows that start with `row`. The columns receive the gradient times `scale`.
-    fn columns<L: Lane>(&self, l: L, _row: usize, _columns: &mut [L::V], _scale: L::V) -> L::V {
-        l.splat(f32::NAN)
+    fn columns<L: Lane>(&self, l: L, _row: usize, _mark: L::V, _columns: &mut [L::V], _scale: L::V) -> Parts<L::V> {
+        let nan = l.splat(f32::NAN);
+        Parts { linear: nan, slope: nan, r: nan }
     }
 }
 
@@ -167,16 +172,6 @@ impl Share {
     }
 }
 
-/// A [`RowLoss`] over a table.
-pub(crate) struct Batch<'a, K> {
-    pub(crate) table: Table<'a>,
-    pub(crate) kernel: &'a K,
-    pub(crate) row_weights: Option<&'a [f32]>,
-    pub(crate) losses: Option<&'a mut [f32]>,
-    /// Of the gradient.
-    pub(crate) scale: f32,
-}
-
 /// The weight of a row or class: 1 where there are none.
 pub(crate) fn weight_at(weights: Option<&[f32]>, i: usize) -> f32 {
     weights.and_then(|weights| weights.get(i)).copied().unwrap_or(1.0)
@@ -193,167 +188,5 @@ pub(crate) fn shares_of<K: RowLoss>(kernel: &K, row_weights: Option<&[f32]>, x: 
     match kernel.uniform_share(x.classes()) {
         Some(share) if row_weights.is_none() => share.times(x.rows()),
         _ => (0..x.rows()).map(|row| share_of(kernel, row_weights, row, x.row(row))).fold(Share::NONE, Share::and),
-    }
-}
-
-impl<K: RowLoss> Op for Batch<'_, K> {
-    /// The sum of the losses.
-    type Out = f64;
-
-    #[inline(always)]
-    fn run<L: Lane>(self, l: L) -> f64 {
-        if self.kernel.takes_columns() && short::are_short(self.table.as_rows()) {
-            self.short_rows(l)
-        } else {
-            self.rows(l)
-        }
-    }
-}
-
-/// The sum of the losses of many rows, in parts so that an addition need not wait for the one before.
-#[derive(Default)]
-struct Sum([f64; Self::PARTS]);
-
-impl Sum {
-    const PARTS: usize = 8;
-
-    /// Of the rows from `first` on, with what a group has behind the last.
-    #[inline(always)]
-    fn add<const N: usize>(&mut self, first: usize, losses: &[f32; N], rows: usize) {
-        if N.is_multiple_of(Self::PARTS) && rows >= N && first.is_multiple_of(Self::PARTS) {
-            for part in losses.as_chunks::<{ Self::PARTS }>().0 {
-                for (i, sum) in self.0.iter_mut().enumerate() {
-                    *sum += f64::from(part.get(i).copied().unwrap_or_default());
-                }
-            }
-        } else {
-            for (row, &loss) in (first..).zip(losses).take(rows) {
-                if let Some(sum) = self.0.get_mut(row % Self::PARTS) {
-                    *sum += f64::from(loss);
-                }
-            }
-        }
-    }
-
-    fn total(self) -> f64 {
-        let [a, b, c, d, e, f, g, h] = self.0;
-        ((a + b) + (c + d)) + ((e + f) + (g + h))
-    }
-}
-
-/// What is known of up to `LANES` rows when their exponentials are done.
-#[derive(Default)]
-struct Pending {
-    linear: [f32; LANES],
-    slope: [f32; LANES],
-    r: [f32; LANES],
-    weight: [f32; LANES],
-}
-
-impl Pending {
-    #[inline(always)]
-    fn set(&mut self, i: usize, weight: f32, parts: Parts) {
-        let all = (self.linear.get_mut(i), self.slope.get_mut(i), self.r.get_mut(i), self.weight.get_mut(i));
-        if let (Some(linear), Some(slope), Some(r), Some(of_row)) = all {
-            (*linear, *slope, *r, *of_row) = (parts.linear, parts.slope, parts.r, weight);
-        }
-    }
-
-    /// Their losses.
-    #[inline(always)]
-    fn losses<L: Lane>(&self, l: L, has_log: bool, rows: usize) -> [f32; LANES] {
-        let mut losses = [0.0; LANES];
-        for k in 0..rows.div_ceil(L::N) {
-            let mut loss = l.load(&self.linear, k);
-            if has_log {
-                loss = l.add(loss, l.mul(l.load(&self.slope, k), log1p(l, l.load(&self.r, k))));
-            }
-            // + 0.0: a loss of nothing is +0.
-            l.store(l.add(l.mul(l.load(&self.weight, k), loss), l.splat(0.0)), &mut losses, k);
-        }
-        losses
-    }
-}
-
-impl<K: RowLoss> Batch<'_, K> {
-    #[inline(always)]
-    fn rows<L: Lane>(mut self, l: L) -> f64 {
-        let mut sum = Sum::default();
-        let (rows, classes) = (self.table.as_rows().rows(), self.table.as_rows().classes());
-        let all_are_active =
-            self.row_weights.is_none() && self.kernel.uniform_share(classes).is_some_and(|share| share.active);
-        for first in (0..rows).step_by(LANES) {
-            let count = LANES.min(rows - first);
-            let mut pending = Pending::default();
-            for i in 0..count {
-                let row = first + i;
-                let is_active = all_are_active
-                    || share_of(self.kernel, self.row_weights, row, self.table.as_rows().row(row)).active;
-                let mut span = self.table.span(row);
-                if is_active {
-                    let weight = weight_at(self.row_weights, row);
-                    pending.set(i, weight, self.kernel.row(l, row, span, weight * self.scale));
-                } else {
-                    span.write().fill(0.0);
-                }
-            }
-            let losses = pending.losses(l, K::HAS_LOG, count);
-            sum.add(first, &losses, count);
-            if let Some(to) = self.losses.as_mut().and_then(|to| to.get_mut(first..)) {
-                for (to, loss) in to.iter_mut().zip(losses) {
-                    *to = loss;
-                }
-            }
-        }
-        sum.total()
-    }
-
-    /// `N` at once, of which some may not be active.
-    #[inline(always)]
-    fn short_rows<L: Lane>(mut self, l: L) -> f64 {
-        let mut sum = Sum::default();
-        let (rows, classes) = (self.table.as_rows().rows(), self.table.as_rows().classes());
-        let is_uniform = self.row_weights.is_none() && self.kernel.uniform_share(classes).is_some();
-        let (kernel, row_weights, scale) = (self.kernel, self.row_weights, self.scale);
-        let mut losses = self.losses;
-        short::for_each_group(
-            l,
-            &mut self.table,
-            K::HAS_LOG,
-            #[inline(always)]
-            |first, x: Rows<'_>, columns| {
-                let (mut weights, zero) = (l.splat(1.0), l.splat(0.0));
-                if !is_uniform {
-                    let mut of_rows = [0.0; LANES];
-                    for (row, weight) in (first..rows).zip(&mut of_rows).take(L::N) {
-                        if share_of(kernel, row_weights, row, x.row(row)).active {
-                            *weight = weight_at(row_weights, row);
-                        }
-                    }
-                    weights = l.load(&of_rows, 0);
-                }
-                let loss = kernel.columns(l, first, columns, l.mul(weights, l.splat(scale)));
-                // + 0.0: a loss of nothing is +0.
-                let mut loss = l.add(l.mul(weights, loss), zero);
-                if !is_uniform {
-                    // What is not active may be NaN.
-                    let inactive = l.eq(weights, zero);
-                    for column in columns {
-                        *column = l.select(inactive, zero, *column);
-                    }
-                    loss = l.select(inactive, zero, loss);
-                }
-                let mut of_rows = [0.0; LANES];
-                l.store(loss, &mut of_rows, 0);
-                match of_rows.first_chunk::<{ Sum::PARTS }>() {
-                    Some(eight) if L::N == Sum::PARTS => sum.add(first, eight, rows - first),
-                    _ => sum.add(first, &of_rows, L::N.min(rows - first)),
-                }
-                if let Some(losses) = losses.as_mut().and_then(|losses| losses.get_mut(first..)) {
-                    l.store_part(loss, losses);
-                }
-            },
-        );
-        sum.total()
     }
 }

@@ -103,15 +103,16 @@ impl RowLoss for Logits<'_> {
     }
 
     #[inline(always)]
-    fn columns<L: Lane>(&self, l: L, row: usize, columns: &mut [L::V], scale: L::V) -> L::V {
+    fn columns<L: Lane>(&self, l: L, row: usize, _: L::V, columns: &mut [L::V], scale: L::V) -> Parts<L::V> {
         let mut targets = [l.splat(0.0); short::LONGEST];
         let targets = targets.get_mut(..columns.len()).unwrap_or_default();
         short::load(l, self.targets, row, targets);
-        if self.is_plain() {
+        let linear = if self.is_plain() {
             short::sum(l, columns, &mut Plain::<L> { targets, scale })
         } else {
             short::sum(l, columns, &mut Weighted::<L> { loss: self, targets, scale })
-        }
+        };
+        Parts { linear, slope: l.splat(0.0), r: l.splat(0.0) }
     }
 }
 

@@ -18,7 +18,7 @@ use super::softmax::{FirstLook, Leave, Rescale, inverse_of, rest_of};
 use super::{Parts, RowLoss, Share, weight_at};
 use crate::lane::{Arithmetic, LANES, Lane, Peak, Span, Stream, walk, walk_without};
 use crate::loss::{EmptyRow, PositivesScale};
-use crate::math::{OVER_TWO_64, TWO_64, exp_nonpos_times_2_64, log1p};
+use crate::math::{OVER_TWO_64, TWO_64, exp_nonpos_times_2_64};
 use crate::targets::Class;
 use crate::{ClassIndices, HotClasses, Rows};
 
@@ -245,18 +245,12 @@ impl RowLoss for Indexed<'_> {
         uniform.then(|| Share::of_row(1.0, classes))
     }
 
+    fn marks(&self, row: usize, to: &mut [f32]) {
+        self.targets.marks(row, to);
+    }
+
     #[inline(always)]
-    fn columns<L: Lane>(&self, l: L, row: usize, columns: &mut [L::V], scale: L::V) -> L::V {
-        let mut classes = [0.0; LANES];
-        match L::N {
-            16 => self.targets.marks::<16>(row, &mut classes),
-            8 => self.targets.marks::<8>(row, &mut classes),
-            4 => self.targets.marks::<4>(row, &mut classes),
-            _ => self.targets.marks::<1>(row, &mut classes),
-        }
-        let [first, ..] = classes;
-        // The last row alone: numbers written one by one are not there yet to be loaded at once.
-        let class = if self.targets.len() - row == 1 { l.splat(first) } else { l.load(&classes, 0) };
+    fn columns<L: Lane>(&self, l: L, row: usize, class: L::V, columns: &mut [L::V], scale: L::V) -> Parts<L::V> {
         let mut q = l.splat(1.0);
         if self.class_weights.is_some() {
             let mut weights = [1.0; LANES];
@@ -292,7 +286,7 @@ impl RowLoss for Indexed<'_> {
         for (i, gradient) in columns.iter_mut().enumerate() {
             *gradient = l.select(is_hot(i), hot, *gradient);
         }
-        l.add(l.weigh(q, l.sub(m, logit)), l.mul(q, log1p(l, r)))
+        Parts { linear: l.weigh(q, l.sub(m, logit)), slope: q, r }
     }
 }
 
