@@ -30,15 +30,14 @@ const fn groups<L: Lane>() -> usize {
     QUAD / <L::Group as Group<L>>::VECTORS
 }
 
-/// Columns that [`Lane::columns`] loads at once.
+/// Columns that are worked on side by side.
 pub(crate) const COLUMNS: usize = 4;
 
-/// Where the rows and columns are that [`Lane::columns`] loads: the first row at the start, the others a stride apart.
+/// Where rows are that [`Lane::columns`] loads: the first at the start, the others a stride apart.
 #[derive(Clone, Copy)]
 pub(crate) struct Grid {
     pub(crate) stride: usize,
     pub(crate) rows: usize,
-    pub(crate) width: usize,
 }
 
 /// Arithmetic on vectors of floats, as many lanes as they may have.
@@ -157,48 +156,102 @@ pub(crate) trait Lane: Arithmetic {
         }
     }
 
-    /// The first columns, as many as the grid says and at most four, of at most `N` rows; 0 where there are no more.
+    /// The columns of at most `N` rows, as many as there is room for; something where a row has none.
     #[inline(always)]
-    fn columns(self, from: &[f32], at: Grid) -> [Self::V; COLUMNS] {
-        gather(self, from, at)
+    fn columns(self, from: &[f32], at: Grid, columns: &mut [Self::V]) {
+        gather(self, from, at, columns);
     }
 
     /// Writes what [`columns`](Self::columns) loads.
     #[inline(always)]
-    fn store_columns(self, columns: [Self::V; COLUMNS], to: &mut [f32], at: Grid) {
+    fn store_columns(self, columns: &[Self::V], to: &mut [f32], at: Grid) {
         scatter(self, columns, to, at);
+    }
+}
+
+/// Fills columns with what `f` has for four of them, or for the last that are fewer, from their first and their number.
+#[inline(always)]
+pub(crate) fn fill_by_fours<V: Copy>(columns: &mut [V], f: impl Fn(usize, usize) -> [V; COLUMNS]) {
+    let mut first = 0;
+    let (fours, rest) = columns.as_chunks_mut();
+    for four in fours {
+        *four = f(first, COLUMNS);
+        first += COLUMNS;
+    }
+    if !rest.is_empty() {
+        let four = f(first, rest.len());
+        for (i, column) in rest.iter_mut().enumerate() {
+            if let Some(&of_four) = four.get(i) {
+                *column = of_four;
+            }
+        }
+    }
+}
+
+/// Gives `f` columns four by four, the last with `none` behind them, with the first and their number.
+#[inline(always)]
+pub(crate) fn take_by_fours<V: Copy>(columns: &[V], none: V, mut f: impl FnMut(usize, usize, [V; COLUMNS])) {
+    let mut first = 0;
+    let (fours, rest) = columns.as_chunks();
+    for &four in fours {
+        f(first, COLUMNS, four);
+        first += COLUMNS;
+    }
+    if !rest.is_empty() {
+        let mut four = [none; COLUMNS];
+        for (i, of_four) in four.iter_mut().enumerate() {
+            if let Some(&column) = rest.get(i) {
+                *of_four = column;
+            }
+        }
+        f(first, rest.len(), four);
     }
 }
 
 /// [`Lane::columns`] on any lanes, element by element.
 #[inline(always)]
-pub(crate) fn gather<L: Lane>(l: L, from: &[f32], at: Grid) -> [L::V; COLUMNS] {
-    let mut columns = [[0.0; LANES]; COLUMNS];
-    for i in 0..at.rows.min(L::N) {
-        let row = from.get(i.wrapping_mul(at.stride)..).unwrap_or_default();
-        for (column, &x) in columns.iter_mut().zip(row).take(at.width) {
-            if let Some(to) = column.get_mut(i) {
-                *to = x;
+pub(crate) fn gather<L: Lane>(l: L, from: &[f32], at: Grid, columns: &mut [L::V]) {
+    fill_by_fours(
+        columns,
+        #[inline(always)]
+        |first, width| {
+            let mut chunks = [[0.0; LANES]; COLUMNS];
+            for i in 0..at.rows.min(L::N) {
+                let row = from.get(i.wrapping_mul(at.stride).wrapping_add(first)..).unwrap_or_default();
+                for (chunk, &x) in chunks.iter_mut().zip(row).take(width) {
+                    if let Some(to) = chunk.get_mut(i) {
+                        *to = x;
+                    }
+                }
             }
-        }
-    }
-    let [a, b, c, d] = &columns;
-    [l.load(a, 0), l.load(b, 0), l.load(c, 0), l.load(d, 0)]
+            let [a, b, c, d] = &chunks;
+            [l.load(a, 0), l.load(b, 0), l.load(c, 0), l.load(d, 0)]
+        },
+    );
 }
 
 /// [`Lane::store_columns`] on any lanes, element by element.
 #[inline(always)]
-pub(crate) fn scatter<L: Lane>(l: L, columns: [L::V; COLUMNS], to: &mut [f32], at: Grid) {
-    let mut chunks = [[0.0; LANES]; COLUMNS];
-    for (chunk, column) in chunks.iter_mut().zip(columns) {
-        l.store(column, chunk, 0);
-    }
-    for i in 0..at.rows.min(L::N) {
-        let row = to.get_mut(i.wrapping_mul(at.stride)..).unwrap_or_default();
-        for (to, column) in row.iter_mut().zip(&chunks).take(at.width) {
-            *to = column.get(i).copied().unwrap_or_default();
-        }
-    }
+pub(crate) fn scatter<L: Lane>(l: L, columns: &[L::V], to: &mut [f32], at: Grid) {
+    take_by_fours(
+        columns,
+        l.splat(0.0),
+        #[inline(always)]
+        |first, width, [a, b, c, d]| {
+            let mut chunks = [[0.0; LANES]; COLUMNS];
+            let [of_a, of_b, of_c, of_d] = &mut chunks;
+            l.store(a, of_a, 0);
+            l.store(b, of_b, 0);
+            l.store(c, of_c, 0);
+            l.store(d, of_d, 0);
+            for i in 0..at.rows.min(L::N) {
+                let row = to.get_mut(i.wrapping_mul(at.stride).wrapping_add(first)..).unwrap_or_default();
+                for (to, chunk) in row.iter_mut().zip(&chunks).take(width) {
+                    *to = chunk.get(i).copied().unwrap_or_default();
+                }
+            }
+        },
+    );
 }
 
 /// Work that runs on any lanes: what [`Backend::run`](crate::Backend::run) dispatches.

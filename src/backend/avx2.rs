@@ -2,7 +2,7 @@
 
 use super::x86::arch::*;
 use super::x86::{Level, has_rows, level, load_first, on_registers, store_first};
-use crate::lane::{Arithmetic, COLUMNS, Chunk, Four, Grid, Lane, Op, gather, scatter};
+use crate::lane::{Arithmetic, Chunk, Four, Grid, Lane, Op, fill_by_fours, gather, scatter, take_by_fours};
 
 /// Made by [`detect`] alone: the proof that the CPU has the instructions and the system keeps the registers.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -178,42 +178,54 @@ impl Lane for Token {
     }
 
     #[inline(always)]
-    fn columns(self, from: &[f32], at: Grid) -> [__m256; COLUMNS] {
-        if !has_rows(at, 8, from.len()) {
-            return gather(self, from, at);
+    fn columns(self, from: &[f32], at: Grid, columns: &mut [__m256]) {
+        if !has_rows(at, 8, columns.len(), from.len()) {
+            return gather(self, from, at, columns);
         }
-        if let (2, 2, [first, ..]) = (at.width, at.stride, from.as_chunks().0) {
-            let [a, b] = apart(self, self.load(first, 0), self.load(first, 1));
-            return [a, b, self.splat(0.0), self.splat(0.0)];
+        if let (2, [even, odd], [first, ..]) = (at.stride, &mut *columns, from.as_chunks().0) {
+            [*even, *odd] = apart(self, self.load(first, 0), self.load(first, 1));
+            return;
         }
-        // SAFETY: the rows 0 to 7 are there, `width` floats at each multiple of the stride.
-        unsafe {
-            transpose(
-                self,
-                [load_rows(from, at, 0), load_rows(from, at, 1), load_rows(from, at, 2), load_rows(from, at, 3)],
-            )
-        }
+        fill_by_fours(
+            columns,
+            #[inline(always)]
+            |first, width| {
+                let two_rows = {
+                    #[inline(always)]
+                    // SAFETY: rows 0 to 7 are there, with all columns.
+                    |i| unsafe { load_rows(from.as_ptr().add(i * at.stride + first), at.stride, width) }
+                };
+                transpose(self, [two_rows(0), two_rows(1), two_rows(2), two_rows(3)])
+            },
+        );
     }
     #[inline(always)]
-    fn store_columns(self, columns: [__m256; COLUMNS], to: &mut [f32], at: Grid) {
-        if !has_rows(at, 8, to.len()) {
+    fn store_columns(self, columns: &[__m256], to: &mut [f32], at: Grid) {
+        if !has_rows(at, 8, columns.len(), to.len()) {
             return scatter(self, columns, to, at);
         }
-        if let (2, 2, [first, ..]) = (at.width, at.stride, to.as_chunks_mut().0) {
-            let [a, b, ..] = columns;
+        if let (2, &[a, b], [first, ..]) = (at.stride, columns, to.as_chunks_mut().0) {
             let [low, high] = pairs(self, a, b);
             self.store(low, first, 0);
             self.store(high, first, 1);
             return;
         }
-        for (i, rows) in transpose(self, columns).into_iter().enumerate() {
-            // SAFETY: rows i and i + 4 are there for i < 4, `width` floats at each multiple of the stride.
-            unsafe {
-                let row = to.as_mut_ptr().add(i * at.stride);
-                store_first(row, _mm256_castps256_ps128(rows), at.width);
-                store_first(row.add(4 * at.stride), _mm256_extractf128_ps::<1>(rows), at.width);
-            }
-        }
+        take_by_fours(
+            columns,
+            self.splat(0.0),
+            #[inline(always)]
+            |first, width, four| {
+                let [a, b, c, d] = transpose(self, four);
+                // SAFETY: rows 0 to 7 are there, with all columns.
+                unsafe {
+                    let row = to.as_mut_ptr().add(first);
+                    store_rows(row, at.stride, width, a);
+                    store_rows(row.add(at.stride), at.stride, width, b);
+                    store_rows(row.add(2 * at.stride), at.stride, width, c);
+                    store_rows(row.add(3 * at.stride), at.stride, width, d);
+                }
+            },
+        );
     }
 }
 
@@ -241,18 +253,31 @@ fn pairs(_: Token, a: __m256, b: __m256) -> [__m256; 2] {
     }
 }
 
-/// Rows `i` and `i + 4` in the two halves.
+/// The first floats of a row, and of the fourth behind it, in the two halves.
 ///
 /// # Safety
-/// Both must be there.
+/// Both must be there to read.
 #[inline(always)]
 #[allow(unsafe_code, reason = "intrinsics")]
-unsafe fn load_rows(from: &[f32], at: Grid, i: usize) -> __m256 {
+unsafe fn load_rows(row: *const f32, stride: usize, width: usize) -> __m256 {
     // SAFETY: the caller has these rows, and a token.
     unsafe {
-        let row = from.as_ptr().add(i * at.stride);
-        let low = _mm256_castps128_ps256(load_first(row, at.width));
-        _mm256_insertf128_ps::<1>(low, load_first(row.add(4 * at.stride), at.width))
+        let low = _mm256_castps128_ps256(load_first(row, width));
+        _mm256_insertf128_ps::<1>(low, load_first(row.add(4 * stride), width))
+    }
+}
+
+/// Writes what [`load_rows`] loads.
+///
+/// # Safety
+/// Both must be there to write.
+#[inline(always)]
+#[allow(unsafe_code, reason = "intrinsics")]
+unsafe fn store_rows(row: *mut f32, stride: usize, width: usize, rows: __m256) {
+    // SAFETY: the caller has these rows, and a token.
+    unsafe {
+        store_first(row, _mm256_castps256_ps128(rows), width);
+        store_first(row.add(4 * stride), _mm256_extractf128_ps::<1>(rows), width);
     }
 }
 

@@ -1,7 +1,7 @@
 //! One lane: `f32` itself. Microcontrollers, kernels without a float unit, and a forced choice anywhere.
 
 use super::BUILD_IS_FUSED;
-use crate::lane::{Arithmetic, COLUMNS, Chunk, Grid, LANES, Lane, Op};
+use crate::lane::{Arithmetic, Chunk, Grid, LANES, Lane, Op};
 
 /// `SOFTWARE`: whether `mul_add` rounds once without the build having an instruction for it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -192,16 +192,14 @@ impl<const SOFTWARE: bool> Lane for Scalar<SOFTWARE> {
         }
     }
     #[inline(always)]
-    fn columns(self, from: &[f32], at: Grid) -> [f32; COLUMNS] {
-        let mut columns = [0.0; COLUMNS];
-        for (to, &x) in columns.iter_mut().zip(from).take(at.width) {
+    fn columns(self, from: &[f32], _: Grid, columns: &mut [f32]) {
+        for (to, &x) in columns.iter_mut().zip(from) {
             *to = x;
         }
-        columns
     }
     #[inline(always)]
-    fn store_columns(self, columns: [f32; COLUMNS], to: &mut [f32], at: Grid) {
-        for (to, y) in to.iter_mut().zip(columns).take(at.width) {
+    fn store_columns(self, columns: &[f32], to: &mut [f32], _: Grid) {
+        for (to, &y) in to.iter_mut().zip(columns) {
             *to = y;
         }
     }

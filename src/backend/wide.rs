@@ -1,7 +1,7 @@
 //! Four lanes by the `wide` crate, which picks the instructions when it is built: SSE2, NEON or simd128.
 
 use super::BUILD_IS_FUSED;
-use crate::lane::{Arithmetic, COLUMNS, Chunk, Four, Grid, Lane, Op, gather, scatter};
+use crate::lane::{Arithmetic, Chunk, Four, Grid, Lane, Op, fill_by_fours, gather, scatter, take_by_fours};
 use wide::{f32x4, i8x16, i32x4, u32x4};
 
 /// Of the build's own target features, so any machine that runs the program has it.
@@ -161,26 +161,43 @@ impl Lane for Token {
     }
 
     #[inline(always)]
-    fn columns(self, from: &[f32], at: Grid) -> [f32x4; COLUMNS] {
-        let row = |i: usize| from.get(i.wrapping_mul(at.stride)..).and_then(|row| row.get(..at.width));
-        match [row(0), row(1), row(2), row(3)] {
-            [Some(a), Some(b), Some(c), Some(d)] if at.rows >= 4 => {
-                f32x4::transpose([part(a), part(b), part(c), part(d)])
-            }
-            _ => gather(self, from, at),
+    fn columns(self, from: &[f32], at: Grid, columns: &mut [f32x4]) {
+        if at.rows < 4 {
+            return gather(self, from, at, columns);
         }
+        fill_by_fours(
+            columns,
+            #[inline(always)]
+            |first, width| {
+                let row = {
+                    #[inline(always)]
+                    |i: usize| {
+                        let start = i.wrapping_mul(at.stride).wrapping_add(first);
+                        part(from.get(start..).and_then(|row| row.get(..width)).unwrap_or_default())
+                    }
+                };
+                f32x4::transpose([row(0), row(1), row(2), row(3)])
+            },
+        );
     }
     #[inline(always)]
-    fn store_columns(self, columns: [f32x4; COLUMNS], to: &mut [f32], at: Grid) {
+    fn store_columns(self, columns: &[f32x4], to: &mut [f32], at: Grid) {
         if at.rows < 4 {
             return scatter(self, columns, to, at);
         }
-        let rows = f32x4::transpose(columns);
-        for (i, row) in rows.iter().enumerate() {
-            if let Some(to) = to.get_mut(i.wrapping_mul(at.stride)..).and_then(|row| row.get_mut(..at.width)) {
-                self.store_part(*row, to);
-            }
-        }
+        take_by_fours(
+            columns,
+            f32x4::ZERO,
+            #[inline(always)]
+            |first, width, four| {
+                for (i, row) in f32x4::transpose(four).iter().enumerate() {
+                    let start = i.wrapping_mul(at.stride).wrapping_add(first);
+                    if let Some(to) = to.get_mut(start..).and_then(|row| row.get_mut(..width)) {
+                        self.store_part(*row, to);
+                    }
+                }
+            },
+        );
     }
 }
 

@@ -8,7 +8,7 @@ pub(super) use core::arch::x86 as arch;
 #[cfg(target_arch = "x86_64")]
 pub(super) use core::arch::x86_64 as arch;
 
-use crate::lane::{COLUMNS, Grid};
+use crate::lane::Grid;
 use core::sync::atomic::{AtomicU8, Ordering};
 
 /// Instruction sets, of which each has all of those before it.
@@ -75,11 +75,11 @@ macro_rules! on_registers {
 }
 pub(super) use on_registers;
 
-/// Whether a grid has `rows` rows, and a slice of that length all of their elements.
+/// Whether a grid has `rows` rows, and a slice of length `len` the first `width` elements of each.
 #[inline(always)]
-pub(super) fn has_rows(at: Grid, rows: usize, len: usize) -> bool {
-    let needed = (rows - 1).checked_mul(at.stride).and_then(|last| last.checked_add(at.width));
-    at.rows >= rows && (1..=COLUMNS).contains(&at.width) && needed.is_some_and(|needed| needed <= len)
+pub(super) fn has_rows(at: Grid, rows: usize, width: usize, len: usize) -> bool {
+    let needed = (rows - 1).checked_mul(at.stride).and_then(|last| last.checked_add(width));
+    at.rows >= rows && needed.is_some_and(|needed| needed <= len)
 }
 
 /// The first floats at a place, `width` of them and at most four.

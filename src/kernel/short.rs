@@ -71,21 +71,7 @@ pub(super) fn load<L: Lane>(l: L, rows: Rows<'_>, row: usize, columns: &mut [L::
         }
         return;
     }
-    let at = Grid { stride, rows, width: COLUMNS };
-    let (fours, rest) = columns.as_chunks_mut();
-    let mut start = 0;
-    for four in fours {
-        *four = l.columns(data.get(start..).unwrap_or_default(), at);
-        start += COLUMNS;
-    }
-    if !rest.is_empty() {
-        let four = l.columns(data.get(start..).unwrap_or_default(), Grid { width: rest.len(), ..at });
-        for (i, to) in rest.iter_mut().enumerate() {
-            if let Some(&column) = four.get(i) {
-                *to = column;
-            }
-        }
-    }
+    l.columns(data, Grid { stride, rows }, columns);
 }
 
 #[inline(always)]
@@ -98,22 +84,7 @@ fn store<L: Lane>(l: L, columns: &[L::V], data: &mut [f32], stride: usize, rows:
         }
         return;
     }
-    let at = Grid { stride, rows, width: COLUMNS };
-    let (fours, rest) = columns.as_chunks();
-    let mut start = 0;
-    for four in fours {
-        l.store_columns(*four, data.get_mut(start..).unwrap_or_default(), at);
-        start += COLUMNS;
-    }
-    if !rest.is_empty() {
-        let mut four = [l.splat(0.0); COLUMNS];
-        for (i, to) in four.iter_mut().enumerate() {
-            if let Some(&column) = rest.get(i) {
-                *to = column;
-            }
-        }
-        l.store_columns(four, data.get_mut(start..).unwrap_or_default(), Grid { width: rest.len(), ..at });
-    }
+    l.store_columns(columns, data, Grid { stride, rows });
 }
 
 /// The maximum of each row, as [`Peak`](crate::lane::Peak) has it.
@@ -147,7 +118,9 @@ pub(super) fn sum<L: Lane>(l: L, columns: &mut [L::V], terms: &mut impl Terms<L>
     let end = fours.len() * COLUMNS;
     for (i, four) in fours.iter_mut().enumerate() {
         part = l.add(part, sum_of_four(l, four, i * COLUMNS, terms));
-        if i % 2 == 1 {
+        if i == 1 {
+            (part, hi) = (zero, part);
+        } else if i % 2 == 1 {
             let (sum, error) = two_sum(l, hi, part);
             (part, hi, lo) = (zero, sum, l.add(lo, error));
         }
@@ -158,7 +131,11 @@ pub(super) fn sum<L: Lane>(l: L, columns: &mut [L::V], terms: &mut impl Terms<L>
             (*x, *last) = terms.of(l, end + i, *x);
         }
     }
-    let (sum, error) = two_sum(l, hi, l.add(part, Four(l).sum(last)));
+    part = l.add(part, Four(l).sum(last));
+    if end < 2 * COLUMNS {
+        return part;
+    }
+    let (sum, error) = two_sum(l, hi, part);
     lo = l.add(lo, error);
     // As in a longer row, an infinite sum is right without its errors.
     l.select(l.eq(lo, lo), l.add(sum, lo), sum)

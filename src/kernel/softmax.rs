@@ -20,7 +20,7 @@
 
 use super::short::{self, Short};
 use super::{RowMap, weight_at};
-use crate::lane::{Arithmetic, Group, LANES, Lane, Peak, Span, Stream, Vs, map_streamed, walk, walk_without};
+use crate::lane::{Arithmetic, Group, Lane, Peak, Span, Stream, Vs, map_streamed, walk, walk_without};
 use crate::math::{OVER_TWO_64, TWO_64, exp, exp_nonpos, exp_nonpos_times_2_64, log1p};
 use crate::{EmptyRow, Rows};
 
@@ -250,13 +250,13 @@ impl RowMap for Softmax<'_> {
 impl Short for Softmax<'_> {
     #[inline(always)]
     fn columns<L: Lane>(&self, l: L, row: usize, columns: &mut [L::V]) {
-        let mut factors = [1.0; LANES];
-        for (to, &factor) in factors.iter_mut().zip(self.factors.and_then(|all| all.get(row..)).unwrap_or_default()) {
-            *to = factor;
-        }
+        let factors = match self.factors {
+            Some(factors) => l.load_part(factors.get(row..).unwrap_or_default(), 1.0),
+            None => l.splat(1.0),
+        };
         let m = short::max(l, columns);
         let r = short::rest(l, columns, m, true);
-        self.rescale(l, r, l.load(&factors, 0)).columns(l, columns);
+        self.rescale(l, r, factors).columns(l, columns);
     }
 }
 
