@@ -2,7 +2,7 @@
 
 use super::{Parts, RowLoss, Table, share_of, short, weight_at};
 use crate::Rows;
-use crate::lane::{Lane, Op};
+use crate::lane::{Chunk, LANES, Lane, Op};
 use crate::math::log1p;
 
 /// A [`RowLoss`] over a table.
@@ -62,32 +62,31 @@ impl<K: RowLoss> Batch<'_, K> {
         let is_uniform = self.row_weights.is_none() && self.kernel.uniform_share(classes).is_some();
         let (kernel, row_weights, scale) = (self.kernel, self.row_weights, self.scale);
         let mut pending = Pending::new(self.losses);
-        let mut marks = [0.0; ROWS];
+        let mut marks = [[0.0; LANES]; CHUNKS];
         short::for_each_group(
             l,
             &mut self.table,
             K::HAS_LOG,
             #[inline(always)]
             |first, x: Rows<'_>, columns| {
-                let (at, zero) = (first % ROWS, l.splat(0.0));
-                if at == 0 {
-                    kernel.marks(first, &mut marks);
+                let zero = l.splat(0.0);
+                if first.is_multiple_of(ROWS) {
+                    kernel.marks(first, marks.as_flattened_mut());
                 }
-                let marks = marks.get(at..).unwrap_or_default();
                 let mark = match marks {
                     // A number that was written alone is not there yet to be loaded with others.
-                    &[mark, ..] if rows - first == 1 => l.splat(mark),
-                    _ => l.load_part(marks, 0.0),
+                    [[mark, ..], ..] if rows == 1 => l.splat(mark),
+                    _ => load(l, &marks, first),
                 };
                 let mut weights = l.splat(1.0);
                 if !is_uniform {
-                    let mut of_rows = [0.0; ROWS];
+                    let mut of_rows = [0.0; LANES];
                     for (row, weight) in (first..rows).zip(&mut of_rows).take(L::N) {
                         if share_of(kernel, row_weights, row, x.row(row)).active {
                             *weight = weight_at(row_weights, row);
                         }
                     }
-                    weights = l.load_part(&of_rows, 0.0);
+                    weights = l.load(&of_rows, 0);
                 }
                 let parts = kernel.columns(l, first, mark, columns, l.mul(weights, l.splat(scale)));
                 pending.set_vector(l, K::HAS_LOG, first, weights, parts);
@@ -98,7 +97,7 @@ impl<K: RowLoss> Batch<'_, K> {
                         *column = l.select(inactive, zero, *column);
                     }
                 }
-                if at + L::N == ROWS || first + L::N >= rows {
+                if (first + L::N).is_multiple_of(ROWS) || first + L::N >= rows {
                     pending.finish(l, K::HAS_LOG, rows.min(first + L::N));
                 }
             },
@@ -108,43 +107,73 @@ impl<K: RowLoss> Batch<'_, K> {
 }
 
 /// Rows of which the losses are finished at once: the logarithms of one group of rows need not wait for those of another,
-/// nor the next row for them. A multiple of `LANES`.
-const ROWS: usize = 32;
+/// nor the next row for them.
+const ROWS: usize = CHUNKS * LANES;
+const CHUNKS: usize = 4;
+
+/// A number for each of `ROWS` rows.
+type OfRows = [Chunk; CHUNKS];
+
+/// Where the vector of `N` rows is that starts with a row.
+#[inline(always)]
+fn place<L: Lane>(row: usize) -> (usize, usize) {
+    (row % ROWS / LANES, row % LANES / L::N)
+}
+
+#[inline(always)]
+fn load<L: Lane>(l: L, of_rows: &OfRows, row: usize) -> L::V {
+    let (chunk, k) = place::<L>(row);
+    match of_rows.get(chunk) {
+        Some(chunk) => l.load(chunk, k),
+        None => l.splat(0.0),
+    }
+}
+
+#[inline(always)]
+fn store<L: Lane>(l: L, a: L::V, of_rows: &mut OfRows, row: usize) {
+    let (chunk, k) = place::<L>(row);
+    if let Some(chunk) = of_rows.get_mut(chunk) {
+        l.store(a, chunk, k);
+    }
+}
 
 /// What is known of up to `ROWS` rows when their exponentials are done, and the sum of the losses of those before.
 struct Pending<'a> {
-    linear: [f32; ROWS],
-    slope: [f32; ROWS],
-    r: [f32; ROWS],
-    weight: [f32; ROWS],
+    linear: OfRows,
+    slope: OfRows,
+    r: OfRows,
+    weight: OfRows,
     losses: Option<&'a mut [f32]>,
     sum: Sum,
 }
 
 impl<'a> Pending<'a> {
     fn new(losses: Option<&'a mut [f32]>) -> Self {
-        let zeros = [0.0; ROWS];
+        let zeros = [[0.0; LANES]; CHUNKS];
         Self { linear: zeros, slope: zeros, r: zeros, weight: zeros, losses, sum: Sum::default() }
     }
 
     #[inline(always)]
     fn set(&mut self, row: usize, weight: f32, parts: Parts) {
         let i = row % ROWS;
-        let all = (self.linear.get_mut(i), self.slope.get_mut(i), self.r.get_mut(i), self.weight.get_mut(i));
-        if let (Some(linear), Some(slope), Some(r), Some(of_row)) = all {
-            (*linear, *slope, *r, *of_row) = (parts.linear, parts.slope, parts.r, weight);
+        let numbers = [parts.linear, parts.slope, parts.r, weight];
+        for (of_rows, number) in
+            [&mut self.linear, &mut self.slope, &mut self.r, &mut self.weight].into_iter().zip(numbers)
+        {
+            if let Some(of_row) = of_rows.as_flattened_mut().get_mut(i) {
+                *of_row = number;
+            }
         }
     }
 
     /// Of `N` rows.
     #[inline(always)]
     fn set_vector<L: Lane>(&mut self, l: L, has_log: bool, first: usize, weights: L::V, parts: Parts<L::V>) {
-        let at = first % ROWS;
-        l.store_part(parts.linear, self.linear.get_mut(at..).unwrap_or_default());
-        l.store_part(weights, self.weight.get_mut(at..).unwrap_or_default());
+        store(l, parts.linear, &mut self.linear, first);
+        store(l, weights, &mut self.weight, first);
         if has_log {
-            l.store_part(parts.slope, self.slope.get_mut(at..).unwrap_or_default());
-            l.store_part(parts.r, self.r.get_mut(at..).unwrap_or_default());
+            store(l, parts.slope, &mut self.slope, first);
+            store(l, parts.r, &mut self.r, first);
         }
     }
 
@@ -152,21 +181,17 @@ impl<'a> Pending<'a> {
     #[inline(always)]
     fn finish<L: Lane>(&mut self, l: L, has_log: bool, end: usize) {
         let first = (end - 1) / ROWS * ROWS;
-        let mut losses = [0.0; ROWS];
-        for at in (0..end - first).step_by(L::N) {
-            let load = {
-                #[inline(always)]
-                |of_rows: &[f32; ROWS]| l.load_part(of_rows.get(at..).unwrap_or_default(), 0.0)
-            };
-            let mut loss = load(&self.linear);
+        let mut losses = [[0.0; LANES]; CHUNKS];
+        for row in (first..end).step_by(L::N) {
+            let mut loss = load(l, &self.linear, row);
             if has_log {
-                loss = l.add(loss, l.mul(load(&self.slope), log1p(l, load(&self.r))));
+                loss = l.add(loss, l.mul(load(l, &self.slope, row), log1p(l, load(l, &self.r, row))));
             }
             // What is not active may be NaN. + 0.0: a loss of nothing is +0.
-            let loss = l.add(l.weigh(load(&self.weight), loss), l.splat(0.0));
-            l.store_part(loss, losses.get_mut(at..).unwrap_or_default());
+            let loss = l.add(l.weigh(load(l, &self.weight, row), loss), l.splat(0.0));
+            store(l, loss, &mut losses, row);
         }
-        let losses = losses.get(..end - first).unwrap_or_default();
+        let losses = losses.as_flattened().get(..end - first).unwrap_or_default();
         self.sum.add(losses);
         if let Some(to) = self.losses.as_mut().and_then(|to| to.get_mut(first..end)) {
             for (to, &loss) in to.iter_mut().zip(losses) {
