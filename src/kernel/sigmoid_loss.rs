@@ -40,8 +40,10 @@ impl Logits<'_> {
         let (on, off) = (l.splat(1.0 - self.label_smoothing), l.splat(self.label_smoothing * 0.5));
         let w = l.select(l.eq(t, l.splat(self.ignore_value)), l.splat(0.0), w);
         let a = l.mul(pos_weight, l.mul_add(t, on, off));
-        let (gradient, loss) = term(l, x, a, l.mul_add(l.sub(l.splat(1.0), t), on, off));
-        (l.mul(l.weigh(w, gradient), scale), l.weigh(w, loss))
+        let b = l.mul_add(l.sub(l.splat(1.0), t), on, off);
+        let term = Term::new(l, x, a, b);
+        let loss = l.add(term.linear(l, x), l.weigh(l.add(a, b), log1p_of_unit(l, term.e)));
+        (l.mul(l.weigh(w, term.gradient(l)), scale), l.weigh(w, loss))
     }
 }
 
@@ -166,25 +168,43 @@ impl<L: Lane> short::Terms<L> for Weighted<'_, L> {
     }
 }
 
-/// Gradient and loss of an element where the targets are all there is.
+/// Gradient and loss of an element where the targets are all there is: then a + b is 1, and only what is infinite or NaN in it
+/// is left to do.
 #[inline(always)]
 fn plain<A: Arithmetic>(l: A, x: A::V, t: A::V, scale: A::V) -> (A::V, A::V) {
-    let (gradient, loss) = term(l, x, t, l.sub(l.splat(1.0), t));
-    (l.mul(gradient, scale), loss)
+    let term = Term::new(l, x, t, l.sub(l.splat(1.0), t));
+    let log = l.mul_add(t, l.splat(0.0), log1p_of_unit(l, term.e));
+    (l.mul(term.gradient(l), scale), l.add(term.linear(l, x), log))
 }
 
-/// (2) and (1) of an element.
-#[inline(always)]
-fn term<A: Arithmetic>(l: A, x: A::V, a: A::V, b: A::V) -> (A::V, A::V) {
-    let one = l.splat(1.0);
-    let e = exp_neg_abs(l, x);
-    let size = l.bits_and(x, l.splat_bits(0x7fff_ffff));
-    let is_negative = l.is_negative(x);
-    let linear = l.weigh(l.select(is_negative, a, b), size);
-    let loss = l.add(linear, l.weigh(l.add(a, b), log1p_of_unit(l, e)));
-    let (at_x, at_minus_x) = (l.select(is_negative, e, one), l.select(is_negative, one, e));
-    let gradient = quotient(l, l.mul_add(b, at_x, neg(l, l.mul(a, at_minus_x))), e);
-    (gradient, loss)
+/// An element.
+struct Term<V> {
+    e: V,
+    /// b where x >= 0, else -a
+    near: V,
+    /// The other.
+    far: V,
+}
+
+impl<V: Copy> Term<V> {
+    #[inline(always)]
+    fn new<A: Arithmetic<V = V>>(l: A, x: V, a: V, b: V) -> Self {
+        let (is_negative, minus_a) = (l.is_negative(x), neg(l, a));
+        let near = l.select(is_negative, minus_a, b);
+        Self { e: exp_neg_abs(l, x), near, far: l.select(is_negative, b, minus_a) }
+    }
+
+    /// What (1) has beside the logarithm.
+    #[inline(always)]
+    fn linear<A: Arithmetic<V = V>>(&self, l: A, x: V) -> V {
+        l.weigh(self.near, x)
+    }
+
+    /// (2)
+    #[inline(always)]
+    fn gradient<A: Arithmetic<V = V>>(&self, l: A) -> V {
+        quotient(l, l.mul_add(self.far, self.e, self.near), self.e)
+    }
 }
 
 /// The share of a row whose elements are terms of their own, each with the weight of its class.
