@@ -38,7 +38,7 @@ const LOWEST: f32 = -132.391_11;
 /// by quarters large errors are so frequent that these would have 2.30 and 2.15 ULP.
 #[inline(always)]
 pub(crate) fn exp_nonpos<L: Arithmetic>(l: L, x: L::V) -> L::V {
-    l.mul(whole::exp_nonpos(l, l.max(l.splat(LOWEST), x)), l.splat(OVER_TWO_64))
+    whole::exp_nonpos(l, l.max(l.splat(LOWEST), x))
 }
 
 /// 2^64 exp(x) for x <= 0, which is never subnormal: sums of it keep all digits, and in a product the factor can be
@@ -46,7 +46,7 @@ pub(crate) fn exp_nonpos<L: Arithmetic>(l: L, x: L::V) -> L::V {
 #[inline(always)]
 pub(crate) fn exp_nonpos_times_2_64<L: Arithmetic>(l: L, x: L::V) -> L::V {
     let x = l.max(l.splat(LOWEST), x);
-    if L::FUSED { quarters::exp_nonpos(l, x) } else { whole::exp_nonpos(l, x) }
+    if L::FUSED { quarters::exp_nonpos(l, x) } else { whole::exp_nonpos_times_2_64(l, x) }
 }
 
 /// exp(x) for all x. NaN gives NaN.
@@ -129,7 +129,7 @@ mod quarters {
 }
 
 mod whole {
-    use super::{Arithmetic, LN2_HI, LN2_LO, LOG2_E, end};
+    use super::{Arithmetic, LN2_HI, LN2_LO, LOG2_E, OVER_TWO_64, end};
 
     /// 1.5 * 2^23, of which the last bit is worth 1.
     const MAGIC: f32 = 12_582_912.0;
@@ -155,10 +155,24 @@ mod whole {
 
     /// At most 0.963 ULP.
     #[inline(always)]
-    pub(super) fn exp_nonpos<L: Arithmetic>(l: L, x: L::V) -> L::V {
+    pub(super) fn exp_nonpos_times_2_64<L: Arithmetic>(l: L, x: L::V) -> L::V {
         let shifted = l.mul_add(x, l.splat(LOG2_E), l.splat(TIMES_2_64));
         let (r, q) = reduced(l, x, l.sub(shifted, l.splat(TIMES_2_64)));
         end(l, l.bits_shl::<23>(shifted), r, l.mul(r, r), q)
+    }
+
+    /// At most 0.963 ULP.
+    #[inline(always)]
+    pub(super) fn exp_nonpos<L: Arithmetic>(l: L, x: L::V) -> L::V {
+        let shifted = l.mul_add(x, l.splat(LOG2_E), l.splat(TIMES_2_64));
+        let n = l.sub(shifted, l.splat(TIMES_2_64));
+        let (r, q) = reduced(l, x, n);
+        let square = l.mul(r, r);
+        // The same bits: both round 1 + f, and then the result where it is subnormal.
+        if let Some(y) = l.scale(end(l, l.splat(1.0), r, square, q), n) {
+            return y;
+        }
+        l.mul(end(l, l.bits_shl::<23>(shifted), r, square, q), l.splat(OVER_TWO_64))
     }
 
     /// At most 0.963 ULP.
