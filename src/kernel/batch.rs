@@ -1,6 +1,6 @@
 //! A loss over the rows of a table: one row after the other, or short rows many at once.
 
-use super::{Parts, RowLoss, Table, share_of, short, weight_at};
+use super::{IS_FIRMWARE, Parts, RowLoss, Table, share_of, short, weight_at};
 use crate::Rows;
 use crate::lane::{Chunk, LANES, Lane, Op};
 use crate::math::log1p;
@@ -109,7 +109,8 @@ impl<K: RowLoss> Batch<'_, K> {
 /// Rows of which the losses are finished at once: the logarithms of one group of rows need not wait for those of another,
 /// nor the next row for them.
 const ROWS: usize = CHUNKS * LANES;
-const CHUNKS: usize = 4;
+/// On small machines, few: they are on the stack.
+const CHUNKS: usize = if IS_FIRMWARE { 1 } else { 4 };
 
 /// A number for each of `ROWS` rows.
 type OfRows = [Chunk; CHUNKS];

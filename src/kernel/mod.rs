@@ -16,6 +16,9 @@ pub(crate) use batch::Batch;
 pub(crate) use short::Short;
 pub(crate) use table::Table;
 
+/// Where stack and code are scarce.
+const IS_FIRMWARE: bool = cfg!(all(target_os = "none", not(target_pointer_width = "64")));
+
 /// What an activation, or its backward, does to a row.
 pub(crate) trait RowMap {
     fn row<L: Lane>(&self, l: L, row: usize, span: Span<'_>);

@@ -19,7 +19,7 @@
 //! A row of -inf alone has c = 0 and so r = -1, which no other row has; a NaN, or +inf - +inf, makes r NaN.
 
 use super::short::{self, Short};
-use super::{RowMap, weight_at};
+use super::{IS_FIRMWARE, RowMap, weight_at};
 use crate::lane::{Arithmetic, Group, Lane, Peak, Span, Stream, Vs, map_streamed, walk, walk_without};
 use crate::math::{OVER_TWO_64, TWO_64, exp, exp_nonpos, exp_nonpos_times_2_64, log1p};
 use crate::{EmptyRow, Rows};
@@ -44,8 +44,7 @@ pub(super) enum Leave {
 /// statistics are found block by block. In the separate family, a second exponential costs more than the memory it saves;
 /// and firmware has no such rows.
 const fn longest<L: Lane>() -> usize {
-    let is_firmware = cfg!(all(target_os = "none", not(target_pointer_width = "64")));
-    if L::FUSED && !is_firmware { 1 << 18 } else { usize::MAX }
+    if L::FUSED && !IS_FIRMWARE { 1 << 18 } else { usize::MAX }
 }
 
 /// Blocks of a long row.
