@@ -100,8 +100,8 @@ pub type Softmax = Activation<function::Softmax>;
 
 /// The logarithm of the softmax of each row.
 ///
-/// Special cases: as [`Softmax`]; an element of -inf has log-probability -inf, and the class that is nearly certain keeps
-/// its digits: the first of [20, 0, 0] is -4.1223e-9, not 0.
+/// Special cases: as [`Softmax`]; an element of -inf has log-probability -inf, and the class that is nearly certain
+/// keeps its digits: the first of [20, 0, 0] is -4.1223e-9, not 0.
 ///
 /// ```
 /// let mut y = [0.0; 3];

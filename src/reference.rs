@@ -54,18 +54,18 @@
 //!
 //! # Special cases
 //!
-//! - A term with weight 0 is 0, also where the other factor is infinite: a class with logit −∞ and label 0
-//!   costs nothing.
+//! - A term with weight 0 is 0, also where the other factor is infinite: a class with logit −∞ and label 0 costs
+//!   nothing.
 //! - A NaN in a row of logits makes the loss and all gradients of that row NaN, whatever the labels.
 //! - A row with a logit +∞, or with nothing but −∞, has no softmax (∞/∞, 0/0): all NaN.
 //! - A logit −∞ has probability exactly 0; as the right class it costs +∞ and its gradient is −1.
 //! - A row of one class: probability 1, loss 0, gradient 0.
 //! - An empty row: nothing is written, sums are 0, `log_sum_exp` is −∞.
 //! - Losses that are zero are +0.
-//! - Gradients from outputs ([`softmax_backward`], [`log_softmax_backward`]) are plain IEEE arithmetic: 0·∞ in
-//!   them is NaN.
-//! - Slices that belong together have the same length. Where they do not, the surplus is left alone. Nothing
-//!   here panics.
+//! - Gradients from outputs ([`softmax_backward`], [`log_softmax_backward`]) are plain IEEE arithmetic: 0·∞ in them is
+//!   NaN.
+//! - Slices that belong together have the same length. Where they do not, the surplus is left alone. Nothing here
+//!   panics.
 //!
 //! # Accuracy
 //!

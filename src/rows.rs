@@ -4,9 +4,9 @@ use crate::Error;
 
 /// A table to read: `rows` rows of `classes` elements.
 ///
-/// Every argument that is a table takes `impl Into<Rows>`. Anything that borrows as `[f32]` (`&x`, `&[1.0, 2.0]`, `&vec`)
-/// is **one** row, however long; a batch says with `Rows::new` how long its rows are. The layout is checked by the call
-/// that uses it, which knows the argument's name.
+/// Every argument that is a table takes `impl Into<Rows>`. Anything that borrows as `[f32]` (`&x`, `&[1.0, 2.0]`,
+/// `&vec`) is **one** row, however long; a batch says with `Rows::new` how long its rows are. The layout is checked by
+/// the call that uses it, which knows the argument's name.
 ///
 /// ```
 /// use xent::{Rows, Softmax};
@@ -121,8 +121,8 @@ impl<'a> Rows<'a> {
         Self { layout: Layout::packed(data.len(), classes), data }
     }
 
-    /// `rows` rows of `classes` elements, of which each starts `stride` elements after the one before. What lies between
-    /// them is not read.
+    /// `rows` rows of `classes` elements, of which each starts `stride` elements after the one before. What lies
+    /// between them is not read.
     ///
     /// ```
     /// use xent::{NllLoss, Rows};
@@ -212,8 +212,8 @@ impl<'a> RowsMut<'a> {
         Self { layout: Layout::packed(data.len(), classes), data }
     }
 
-    /// `rows` rows of `classes` elements, of which each starts `stride` elements after the one before. What lies between
-    /// them is neither read nor written.
+    /// `rows` rows of `classes` elements, of which each starts `stride` elements after the one before. What lies
+    /// between them is neither read nor written.
     ///
     /// ```
     /// let mut x = [0.0, 0.0, 9.0, 0.0, 0.0, 9.0];

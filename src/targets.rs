@@ -118,15 +118,15 @@ impl<'a> ClassIndices<'a> {
         }
     }
 
-    /// What stands for a class below 2^23: a number above that, of which the bits are those of the class and a constant, so
-    /// that all integers become it in a few operations that every vector unit has.
+    /// What stands for a class below 2^23: a number above that, of which the bits are those of the class and a
+    /// constant, so that all integers become it in a few operations that every vector unit has.
     #[inline(always)]
     pub(crate) const fn mark(class: usize) -> f32 {
         f32::from_bits(0x4b00_0000 | (class as u32 & 0x7f_ffff))
     }
 
-    /// The marks of the classes from `position` on; where there are fewer, what `to` has. Ignored rows may have that of any
-    /// class.
+    /// The marks of the classes from `position` on; where there are fewer, what `to` has. Ignored rows may have that of
+    /// any class.
     pub(crate) fn marks(&self, position: usize, to: &mut [f32]) {
         self.0.marks(position, to);
     }

@@ -75,7 +75,8 @@ impl Arithmetic for Token {
         a
     }
 
-    /// The table in each half, which is as far as the instruction reaches; it looks at the lowest two bits of each index.
+    /// The table in each half, which is as far as the instruction reaches; it looks at the lowest two bits of each
+    /// index.
     #[inline(always)]
     fn pick(self, table: &[f32; 4], index: __m256) -> __m256 {
         // SAFETY: reads the 4 floats of the table. Unaligned loads are allowed.

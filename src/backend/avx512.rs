@@ -71,7 +71,8 @@ impl Arithmetic for Token {
         }
     }
 
-    /// The table in each quarter, which is as far as the instruction reaches; it looks at the lowest two bits of each index.
+    /// The table in each quarter, which is as far as the instruction reaches; it looks at the lowest two bits of each
+    /// index.
     #[inline(always)]
     fn pick(self, table: &[f32; 4], index: __m512) -> __m512 {
         // SAFETY: reads the 4 floats of the table. Unaligned loads are allowed.

@@ -46,8 +46,8 @@ const BUILD_IS_FUSED: bool = cfg!(any(target_feature = "fma", all(target_arch = 
 /// `cross-platform-bits` there is the separate family alone.
 ///
 /// A backend is chosen for one configuration (`.backend(b)` on every activation and loss), for the whole program
-/// ([`force`](Self::force)), or at build time with `RUSTFLAGS='--cfg xent_backend="scalar"'`. Left alone, calls take the
-/// fastest there is.
+/// ([`force`](Self::force)), or at build time with `RUSTFLAGS='--cfg xent_backend="scalar"'`. Left alone, calls take
+/// the fastest there is.
 ///
 /// ```
 /// use xent::{Backend, Sigmoid};

@@ -106,8 +106,8 @@ impl<K: RowLoss> Batch<'_, K> {
     }
 }
 
-/// Rows of which the losses are finished at once: the logarithms of one group of rows need not wait for those of another,
-/// nor the next row for them.
+/// Rows of which the losses are finished at once: the logarithms of one group of rows need not wait for those of
+/// another, nor the next row for them.
 const ROWS: usize = CHUNKS * LANES;
 /// On small machines, few: they are on the stack.
 const CHUNKS: usize = if IS_FIRMWARE { 1 } else { 4 };

@@ -1,5 +1,5 @@
-//! One generic body for each operation, at every width: a row at a time, by passes of [`walk`](crate::lane::walk), or many
-//! short rows at once.
+//! One generic body for each operation, at every width: a row at a time, by passes of [`walk`](crate::lane::walk), or
+//! many short rows at once.
 
 mod batch;
 pub(crate) mod elementwise;
@@ -63,7 +63,8 @@ impl<M: Short> Op for ForEachRowOrGroup<'_, M> {
     }
 }
 
-/// The loss of a row, or of the rows in a vector: `linear + slope * log1p(r)`. The logarithms of many rows are found at once.
+/// The loss of a row, or of the rows in a vector: `linear + slope * log1p(r)`. The logarithms of many rows are found at
+/// once.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Parts<V = f32> {
     pub(crate) linear: V,

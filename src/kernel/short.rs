@@ -1,8 +1,8 @@
 //! Rows of at most 32 elements: `N` of them at once, a row in each lane, a column behind the other.
 //!
-//! What [`walk`](crate::lane::walk) adds up lane by lane, chunk after chunk, is here added up row by row, column after column,
-//! in the same order: quads of 4, blocks of 8, and two-sum between blocks. A row has the same bits whichever rows are beside
-//! it, and on however many lanes.
+//! What [`walk`](crate::lane::walk) adds up lane by lane, chunk after chunk, is here added up row by row, column after
+//! column, in the same order: quads of 4, blocks of 8, and two-sum between blocks. A row has the same bits whichever
+//! rows are beside it, and on however many lanes.
 
 use super::{RowMap, Table};
 use crate::Rows;

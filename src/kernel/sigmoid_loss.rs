@@ -168,8 +168,8 @@ impl<L: Lane> short::Terms<L> for Weighted<'_, L> {
     }
 }
 
-/// Gradient and loss of an element where the targets are all there is: then a + b is 1, and only what is infinite or NaN in it
-/// is left to do.
+/// Gradient and loss of an element where the targets are all there is: then a + b is 1, and only what is infinite or
+/// NaN in it is left to do.
 #[inline(always)]
 fn plain<A: Arithmetic>(l: A, x: A::V, t: A::V, scale: A::V) -> (A::V, A::V) {
     let term = Term::new(l, x, t, l.sub(l.splat(1.0), t));

@@ -11,8 +11,8 @@
 //! (7)  log_sum_exp:     dx_i = softmax(x)_i dy
 //! ```
 //!
-//! The sum without the maximum keeps what 1 + r would round away: the log-probability of a class that is nearly certain.
-//! In (4) the subtractions stay apart, since m + log1p(r) would lose bits where |m| is large.
+//! The sum without the maximum keeps what 1 + r would round away: the log-probability of a class that is nearly
+//! certain. In (4) the subtractions stay apart, since m + log1p(r) would lose bits where |m| is large.
 //!
 //! Exponentials are kept as 2^64 exp(x_i - m), so that subnormal results are rounded once, at the end.
 //!
@@ -41,8 +41,8 @@ pub(super) enum Leave {
 }
 
 /// Rows longer than this do not stay in the caches between passes: no exponentials are kept for the second, and the
-/// statistics are found block by block. In the separate family, a second exponential costs more than the memory it saves;
-/// and firmware has no such rows.
+/// statistics are found block by block. In the separate family, a second exponential costs more than the memory it
+/// saves; and firmware has no such rows.
 const fn longest<L: Lane>() -> usize {
     if L::FUSED && !IS_FIRMWARE { 1 << 18 } else { usize::MAX }
 }
@@ -167,8 +167,8 @@ pub(super) fn inverse_of<A: Arithmetic>(l: A, r: A::V) -> A::V {
 /// Factors below this are small.
 const SMALL: f32 = 1.0 / 268_435_456.0;
 
-/// What turns `2^64 e` into `factor * inverse * e`, of which the rounding of small results is the last: the factor by 2^64,
-/// or both apart where that would lose digits.
+/// What turns `2^64 e` into `factor * inverse * e`, of which the rounding of small results is the last: the factor by
+/// 2^64, or both apart where that would lose digits.
 #[derive(Clone, Copy)]
 pub(super) struct Rescale<L: Lane> {
     first: L::V,

@@ -71,8 +71,8 @@ fn hot<L: Lane>(
     }
     let row = Row::new(l, look.rest(l, &mut span, Leave::Exps));
     let factor = normalize(count, total);
-    // An exponential of 1 becomes `ones` exactly, by which it is known again after the pass; others do where they underflow,
-    // and there both forms agree.
+    // An exponential of 1 becomes `ones` exactly, by which it is known again after the pass; others do where they
+    // underflow, and there both forms agree.
     let scale = scale * factor;
     let ones = row.inverse * (total * scale);
     if span.is_written() {

@@ -3,8 +3,8 @@
 use crate::lane::Span;
 use crate::{Error, Rows, RowsMut};
 
-/// Rows to read and, if the operation writes, rows of the same shape to write. Which of the three it is stays open until
-/// the program runs, so that there is one body of each operation, not three.
+/// Rows to read and, if the operation writes, rows of the same shape to write. Which of the three it is stays open
+/// until the program runs, so that there is one body of each operation, not three.
 #[derive(Debug)]
 pub enum Table<'a> {
     ReadOnly(Rows<'a>),

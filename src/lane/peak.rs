@@ -9,8 +9,8 @@ const FEWEST: usize = 4;
 
 #[derive(Clone, Copy)]
 pub(crate) struct Peak {
-    /// At least the least finite number, so that -inf less it is -inf and not NaN. A NaN may be passed over: what depends on
-    /// every element sees it.
+    /// At least the least finite number, so that -inf less it is -inf and not NaN. A NaN may be passed over: what
+    /// depends on every element sees it.
     pub(crate) largest: f32,
     /// In a row of many whole blocks, one that has it: the first of the lowest lane; or else the last.
     pub(super) block: Option<usize>,

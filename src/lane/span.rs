@@ -5,8 +5,8 @@ use super::{Arithmetic, Chunk, Group, LANES, Lane, QUAD};
 /// The vectors of a group.
 pub(crate) type Vs<L> = <<L as Lane>::Group as Arithmetic>::V;
 
-/// Where a pass reads its row and, if it writes, where to. Which of the three it is stays open until the program runs: one
-/// body serves them all, and to ask costs nothing beside a group.
+/// Where a pass reads its row and, if it writes, where to. Which of the three it is stays open until the program runs:
+/// one body serves them all, and to ask costs nothing beside a group.
 pub(crate) struct Span<'a> {
     /// None: what is written is read.
     from: Option<&'a [f32]>,

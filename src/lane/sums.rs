@@ -7,8 +7,8 @@
 //! row                 lanes l and l + 8 are added, then l and l + 4, l and l + 2, l and l + 1, by two-sum again
 //! ```
 //!
-//! An element meets at most 3 additions that lose their rounding error, and the last, so the error does not grow with the
-//! length. What is missing at the end of a row is 0. The order depends on positions, and in
+//! An element meets at most 3 additions that lose their rounding error, and the last, so the error does not grow with
+//! the length. What is missing at the end of a row is 0. The order depends on positions, and in
 //! [`walk_without`](super::walk_without) on which block has the peak; never on `Lane::N`.
 
 use super::span::Vs;
@@ -31,8 +31,8 @@ impl<L: Lane, const J: usize> Sums<L, J> {
         Self { part: zero, hi: zero, lo: zero, ones: l.splat_wide(0.0) }
     }
 
-    /// The terms of a quad, of which the groups are given one by one. If there is a `one`, the first of them are counted
-    /// where they are that, and not added.
+    /// The terms of a quad, of which the groups are given one by one. If there is a `one`, the first of them are
+    /// counted where they are that, and not added.
     #[inline(always)]
     pub(super) fn add_quad(
         &mut self,
@@ -113,7 +113,8 @@ impl<L: Lane, const J: usize> Sums<L, J> {
     }
 }
 
-/// An infinite sum has lost inf - inf, and is right without that. Out of line, so that the others need not wait to know.
+/// An infinite sum has lost inf - inf, and is right without that. Out of line, so that the others need not wait to
+/// know.
 #[cold]
 #[inline(never)]
 fn without_errors(hi: f32) -> f32 {

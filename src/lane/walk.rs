@@ -4,8 +4,8 @@ use super::span::{Place, Vs, load_part, load_whole, prefetch, store_part, store_
 use super::sums::Sums;
 use super::{Arithmetic, BLOCK, Chunk, LANES, Lane, Peak, QUAD, QUADS, Span, Stream, groups};
 
-/// Calls `f` with every vector of the row and of the further inputs, group by group, writes what it gives where the row has
-/// somewhere to write, and returns the sums over the row of the `J` terms it gives.
+/// Calls `f` with every vector of the row and of the further inputs, group by group, writes what it gives where the row
+/// has somewhere to write, and returns the sums over the row of the `J` terms it gives.
 ///
 /// Past its end the row is padded with `fill` and each further input as it says; `f` must give terms of +0 there.
 #[inline(always)]
@@ -20,11 +20,11 @@ pub(crate) fn walk<L: Lane, const I: usize, const J: usize>(
     sums
 }
 
-/// [`walk`], where the first term is not negative, is at most `one`, and is not summed but counted if it is `one`: returns the
-/// count too.
+/// [`walk`], where the first term is not negative, is at most `one`, and is not summed but counted if it is `one`:
+/// returns the count too.
 ///
-/// In a row of many blocks `one` is sought in that of the peak alone, which goes last, and behind the whole blocks: there
-/// the first is found, and the sum of a row with a second needs no such care.
+/// In a row of many blocks `one` is sought in that of the peak alone, which goes last, and behind the whole blocks:
+/// there the first is found, and the sum of a row with a second needs no such care.
 #[inline(always)]
 pub(crate) fn walk_without<L: Lane, const I: usize, const J: usize>(
     l: L,
@@ -80,7 +80,8 @@ impl<L: Lane, F, const I: usize> Pass<'_, L, F, I> {
             }
             sums.end_block(l);
         }
-        // Where nothing is sought, one whole quad at most is left for the second loop, and taken as a part: shorter code.
+        // Where nothing is sought, one whole quad at most is left for the second loop, and taken as a part: shorter
+        // code.
         let whole = if without.is_some() && L::N > 1 { len / (QUAD * LANES) } else { 0 };
         for i in unrolled..len.div_ceil(BLOCK) {
             let one = without.and_then(|(one, _)| if i < plain { None } else { Some(one) });
@@ -173,8 +174,8 @@ impl<L: Lane, F, const I: usize> Pass<'_, L, F, I> {
     }
 }
 
-/// `f` of every vector of a row that is too long for the caches, written past them where it goes to another place: what is
-/// written is not read before, and pushes nothing out.
+/// `f` of every vector of a row that is too long for the caches, written past them where it goes to another place: what
+/// is written is not read before, and pushes nothing out.
 #[inline(always)]
 pub(crate) fn map_streamed<L: Lane>(l: L, span: &mut Span<'_>, f: impl Fn(Vs<L>) -> Vs<L>) {
     let f = {

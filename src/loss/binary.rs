@@ -17,9 +17,9 @@ use crate::{Error, Rows};
 /// problem of its own; the loss of a row is their sum. Targets are rows of labels in [0, 1]; others extend the formula
 /// linearly.
 ///
-/// The default reduction is [`Reduction::MeanOverElements`], PyTorch's (and so its MultiLabelSoftMarginLoss): the gradient
-/// is smaller by the number of classes than that of [`Reduction::MeanOverRows`], Caffe's, which the softmax losses have
-/// by default. Whoever swaps one loss for the other will want to set it.
+/// The default reduction is [`Reduction::MeanOverElements`], PyTorch's (and so its MultiLabelSoftMarginLoss): the
+/// gradient is smaller by the number of classes than that of [`Reduction::MeanOverRows`], Caffe's, which the softmax
+/// losses have by default. Whoever swaps one loss for the other will want to set it.
 ///
 /// Special cases: +inf with target 1 and -inf with target 0 cost 0, on the wrong side they cost +inf; NaN gives NaN.
 /// Losses and gradients down to the smallest subnormal are kept.

@@ -15,8 +15,8 @@ use crate::{ClassIndices, Error, Rows};
 /// Equations (5) to (7) of the article named in [`reference`](crate::reference). Labels may be any real numbers and
 /// need not sum to 1: the gradient is the true one, where TensorFlow and ggml have p - q.
 ///
-/// The default reduction is [`Reduction::MeanOverWeights`], PyTorch's for index targets; PyTorch divides by the number of
-/// rows for probability targets with class weights, [`Reduction::MeanOverRows`].
+/// The default reduction is [`Reduction::MeanOverWeights`], PyTorch's for index targets; PyTorch divides by the number
+/// of rows for probability targets with class weights, [`Reduction::MeanOverRows`].
 ///
 /// Special cases: a class with logit -inf has probability 0, and loss +inf if its label is not 0 (smoothing gives every
 /// class one). +inf and NaN make their row NaN. A row of -inf alone follows [`empty_row`](Loss::empty_row). Losses down

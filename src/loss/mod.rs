@@ -1,6 +1,7 @@
 //! The cross-entropy family: per-row losses, totals and gradients.
 //!
-//! A loss is a configuration, built in `const` context where wanted, and six methods that do the work, the same for all:
+//! A loss is a configuration, built in `const` context where wanted, and six methods that do the work, the same for
+//! all:
 //!
 //! | method | gives | writes |
 //! |---|---|---|
@@ -20,10 +21,10 @@
 //! gradient   grad_scale * dL_n / dx_n, divided by the denominator if the reduction is a mean
 //! ```
 //!
-//! A row is ignored if its target is the ignore index (or its policy says so): it is not read, its loss and gradient are
-//! 0 and it counts in no denominator but [`Reduction::MeanOverAllRows`]. A term whose label or weight is 0 is 0, whatever
-//! it is multiplied with. NaN and infinities give what IEEE arithmetic gives, in their own row alone. Targets, weights and
-//! options are checked before anything is written.
+//! A row is ignored if its target is the ignore index (or its policy says so): it is not read, its loss and gradient
+//! are 0 and it counts in no denominator but [`Reduction::MeanOverAllRows`]. A term whose label or weight is 0 is 0,
+//! whatever it is multiplied with. NaN and infinities give what IEEE arithmetic gives, in their own row alone. Targets,
+//! weights and options are checked before anything is written.
 
 mod binary;
 mod categorical;
@@ -539,7 +540,8 @@ impl<'a, K: Kind + Copy> Loss<'a, K> {
 }
 
 impl<K: TakesIndices + Copy> Loss<'_, K> {
-    /// The class index of rows to leave out, in `0..classes` or not; by default there is none. PyTorch's default is -100.
+    /// The class index of rows to leave out, in `0..classes` or not; by default there is none. PyTorch's default is
+    /// -100.
     ///
     /// ```
     /// use xent::{NllLoss, Rows};

@@ -19,8 +19,9 @@ use crate::{Error, HotClasses, Rows};
 /// numbers. The divisor follows [`positives_scale`](Loss::positives_scale), a row without positives follows
 /// [`no_positives`](Loss::no_positives).
 ///
-/// The default reduction is [`Reduction::MeanOverWeights`], over the rows that have positives; the article divides by all
-/// rows, [`Reduction::MeanOverAllRows`]. Special cases are those of [`SoftmaxCrossEntropy`](super::SoftmaxCrossEntropy).
+/// The default reduction is [`Reduction::MeanOverWeights`], over the rows that have positives; the article divides by
+/// all rows, [`Reduction::MeanOverAllRows`]. Special cases are those of
+/// [`SoftmaxCrossEntropy`](super::SoftmaxCrossEntropy).
 ///
 /// ```
 /// use xent::{HotClasses, MultiLabelSoftmaxCrossEntropy};
@@ -65,7 +66,8 @@ pub enum PositivesScale {
     /// By M, the number of labels that are not 0 (of classes listed): the article's.
     #[default]
     CountNonzero,
-    /// By T, the sum of the weighted labels, which makes q / T a distribution; a row with T = 0 has loss and gradient 0.
+    /// By T, the sum of the weighted labels, which makes q / T a distribution; a row with T = 0 has loss and gradient
+    /// 0.
     SumLabels,
     /// By nothing.
     None,

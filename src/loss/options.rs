@@ -91,8 +91,8 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// `sum / weight`, and 0 where the weight is 0 (nothing to take the mean of). After [`Reduction::Sum`] it is the mean
-    /// over the weights.
+    /// `sum / weight`, and 0 where the weight is 0 (nothing to take the mean of). After [`Reduction::Sum`] it is the
+    /// mean over the weights.
     ///
     /// ```
     /// use xent::Totals;
@@ -159,8 +159,8 @@ pub enum EmptyRow {
 ///
 /// The logarithm is clamped, not the probability, and log(1 - p) has the same policy with 1 - p for p: a certain and
 /// right prediction has loss 0 under every policy, where Keras has 1.19e-7 and TensorFlow -1.19e-7. Clamped gradients
-/// are not the derivatives of clamped losses (Caffe's and PyTorch's are huge, Keras's is 0 and cannot recover); losses of
-/// logits need no clamp.
+/// are not the derivatives of clamped losses (Caffe's and PyTorch's are huge, Keras's is 0 and cannot recover); losses
+/// of logits need no clamp.
 ///
 /// ```
 /// use xent::{LogClamp, ProbabilityCrossEntropy};

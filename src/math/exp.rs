@@ -5,18 +5,18 @@
 //! (1)  exp(x) = 2^n (1 + f),  f = r + r^2 q(r)
 //! ```
 //!
-//! n is found by adding a number so large that the sum has no bits left for what is finer than n: its low bits are n, and
-//! shifted into the exponent they are a power of two. The power carries a factor 2^64, so that it is never subnormal: taking
-//! the factor out again is the only rounding of a subnormal result.
+//! n is found by adding a number so large that the sum has no bits left for what is finer than n: its low bits are n,
+//! and shifted into the exponent they are a power of two. The power carries a factor 2^64, so that it is never
+//! subnormal: taking the factor out again is the only rounding of a subnormal result.
 //!
-//! *By quarters*, in the fused family: n is a multiple of 1/4 and |r| <= ln 2 / 8, so that q needs degree 2. 2^n is 2^floor(n)
-//! times one of four numbers, picked by the two lowest bits; rounding these costs at most 0.32 ULP, where of eight it would
-//! cost 0.34 and 1 ULP be out of reach. The f32 nearest to ln 2 is too large by almost exactly 2^-29. n is kept times 2^-28,
-//! so that r^2 q + (n 2^-29) = (r^2 + n 2^-28) q, nearly, since q is nearly 1/2: for x <= 0, one fused operation is the second
-//! step of the reduction and the square in one.
+//! *By quarters*, in the fused family: n is a multiple of 1/4 and |r| <= ln 2 / 8, so that q needs degree 2. 2^n is
+//! 2^floor(n) times one of four numbers, picked by the two lowest bits; rounding these costs at most 0.32 ULP, where of
+//! eight it would cost 0.34 and 1 ULP be out of reach. The f32 nearest to ln 2 is too large by almost exactly 2^-29. n
+//! is kept times 2^-28, so that r^2 q + (n 2^-29) = (r^2 + n 2^-28) q, nearly, since q is nearly 1/2: for x <= 0, one
+//! fused operation is the second step of the reduction and the square in one.
 //!
-//! *By whole powers*, in the separate family, where permutes are slow or missing: n is whole, |r| <= ln 2 / 2, and q has
-//! degree 4. ln 2 is subtracted in two parts (Cody and Waite), the first so short that its product with n is exact.
+//! *By whole powers*, in the separate family, where permutes are slow or missing: n is whole, |r| <= ln 2 / 2, and q
+//! has degree 4. ln 2 is subtracted in two parts (Cody and Waite), the first so short that its product with n is exact.
 //!
 //! What was tried and is slower or less exact is listed in `benches/README.md`.
 
@@ -34,8 +34,8 @@ const LOWEST: f32 = -132.391_11;
 
 /// exp(x) for x <= 0: at most 1, and 1 only where it rounds to 1. -inf gives 0, NaN gives NaN.
 ///
-/// By whole powers in both families, for the sake of what stands behind it: x / (1 + x) and ln(1 + x) magnify its error, and
-/// by quarters large errors are so frequent that these would have 2.30 and 2.15 ULP.
+/// By whole powers in both families, for the sake of what stands behind it: x / (1 + x) and ln(1 + x) magnify its
+/// error, and by quarters large errors are so frequent that these would have 2.30 and 2.15 ULP.
 #[inline(always)]
 pub(crate) fn exp_nonpos<L: Arithmetic>(l: L, x: L::V) -> L::V {
     whole::exp_nonpos(l, l.max(l.splat(LOWEST), x))
