@@ -73,17 +73,15 @@ fn exponent<L: Arithmetic>(l: L, above_cut: L::V) -> L::V {
 /// e ln 2 + ln(1 + f).
 #[inline(always)]
 fn assemble<L: Arithmetic>(l: L, e: L::V, f: L::V) -> L::V {
-    let square = l.mul(f, f);
-    // Even and odd powers apart: half as many operations that wait for each other.
-    let even = l.mul_add(l.splat(L10), square, l.splat(L8));
-    let even = l.mul_add(even, square, l.splat(L6));
-    let even = l.mul_add(even, square, l.splat(L4));
-    let even = l.mul_add(even, square, l.splat(L2));
-    let odd = l.mul_add(l.splat(L9), square, l.splat(L7));
-    let odd = l.mul_add(odd, square, l.splat(L5));
-    let odd = l.mul_add(odd, square, l.splat(L3));
-    let q = l.mul_add(odd, f, even);
-    let small = l.mul_add(square, q, l.mul(e, l.splat(LN2_LO)));
+    let q = l.mul_add(l.splat(L10), f, l.splat(L9));
+    let q = l.mul_add(q, f, l.splat(L8));
+    let q = l.mul_add(q, f, l.splat(L7));
+    let q = l.mul_add(q, f, l.splat(L6));
+    let q = l.mul_add(q, f, l.splat(L5));
+    let q = l.mul_add(q, f, l.splat(L4));
+    let q = l.mul_add(q, f, l.splat(L3));
+    let q = l.mul_add(q, f, l.splat(L2));
+    let small = l.mul_add(l.mul(f, f), q, l.mul(e, l.splat(LN2_LO)));
     l.mul_add(e, l.splat(LN2_HI), l.add(f, small))
 }
 
