@@ -73,6 +73,7 @@ fn exponent<L: Arithmetic>(l: L, above_cut: L::V) -> L::V {
 /// e ln 2 + ln(1 + f).
 #[inline(always)]
 fn assemble<L: Arithmetic>(l: L, e: L::V, f: L::V) -> L::V {
+    // Even and odd powers apart would shorten the chain, and cost a fifth of an ULP.
     let q = l.mul_add(l.splat(L10), f, l.splat(L9));
     let q = l.mul_add(q, f, l.splat(L8));
     let q = l.mul_add(q, f, l.splat(L7));
