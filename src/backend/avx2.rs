@@ -1,8 +1,8 @@
 //! Eight lanes: AVX2 with FMA.
 
 use super::x86::arch::*;
-use super::x86::{Level, has_rows, level, load_first, on_registers, store_first};
-use crate::lane::{Arithmetic, Chunk, Four, Grid, Lane, Op, fill_by_fours, gather, scatter, take_by_fours};
+use super::x86::{self, Level, OfRows, level, load_first, on_registers, store_first};
+use crate::lane::{Arithmetic, Chunk, Four, Grid, Lane, Op};
 
 /// Made by [`detect`] alone: the proof that the CPU has the instructions and the system keeps the registers.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -180,53 +180,23 @@ impl Lane for Token {
 
     #[inline(always)]
     fn columns(self, from: &[f32], at: Grid, columns: &mut [__m256]) {
-        if !has_rows(at, 8, columns.len(), from.len()) {
-            return gather(self, from, at, columns);
+        match (at, &mut *columns, from.as_chunks().0) {
+            (Grid { stride: 2, rows: 8.. }, [even, odd], [first, ..]) => {
+                [*even, *odd] = apart(self, self.load(first, 0), self.load(first, 1));
+            }
+            _ => x86::columns(self, from, at, columns),
         }
-        if let (2, [even, odd], [first, ..]) = (at.stride, &mut *columns, from.as_chunks().0) {
-            [*even, *odd] = apart(self, self.load(first, 0), self.load(first, 1));
-            return;
-        }
-        fill_by_fours(
-            columns,
-            #[inline(always)]
-            |first, width| {
-                let two_rows = {
-                    #[inline(always)]
-                    // SAFETY: rows 0 to 7 are there, with all columns.
-                    |i| unsafe { load_rows(from.as_ptr().add(i * at.stride + first), at.stride, width) }
-                };
-                transpose(self, [two_rows(0), two_rows(1), two_rows(2), two_rows(3)])
-            },
-        );
     }
     #[inline(always)]
     fn store_columns(self, columns: &[__m256], to: &mut [f32], at: Grid) {
-        if !has_rows(at, 8, columns.len(), to.len()) {
-            return scatter(self, columns, to, at);
+        match (at, columns, to.as_chunks_mut().0) {
+            (Grid { stride: 2, rows: 8.. }, &[a, b], [first, ..]) => {
+                let [low, high] = pairs(self, a, b);
+                self.store(low, first, 0);
+                self.store(high, first, 1);
+            }
+            _ => x86::store_columns(self, columns, to, at),
         }
-        if let (2, &[a, b], [first, ..]) = (at.stride, columns, to.as_chunks_mut().0) {
-            let [low, high] = pairs(self, a, b);
-            self.store(low, first, 0);
-            self.store(high, first, 1);
-            return;
-        }
-        take_by_fours(
-            columns,
-            self.splat(0.0),
-            #[inline(always)]
-            |first, width, four| {
-                let [a, b, c, d] = transpose(self, four);
-                // SAFETY: rows 0 to 7 are there, with all columns.
-                unsafe {
-                    let row = to.as_mut_ptr().add(first);
-                    store_rows(row, at.stride, width, a);
-                    store_rows(row.add(at.stride), at.stride, width, b);
-                    store_rows(row.add(2 * at.stride), at.stride, width, c);
-                    store_rows(row.add(3 * at.stride), at.stride, width, d);
-                }
-            },
-        );
     }
 }
 
@@ -254,47 +224,36 @@ fn pairs(_: Token, a: __m256, b: __m256) -> [__m256; 2] {
     }
 }
 
-/// The first floats of a row, and of the fourth behind it, in the two halves.
-///
-/// # Safety
-/// Both must be there to read.
-#[inline(always)]
 #[allow(unsafe_code, reason = "intrinsics")]
-unsafe fn load_rows(row: *const f32, stride: usize, width: usize) -> __m256 {
-    // SAFETY: the caller has these rows, and a token.
-    unsafe {
-        let low = _mm256_castps128_ps256(load_first(row, width));
-        _mm256_insertf128_ps::<1>(low, load_first(row.add(4 * stride), width))
+impl OfRows for Token {
+    #[inline(always)]
+    unsafe fn load_rows(self, row: *const f32, stride: usize, width: usize) -> __m256 {
+        // SAFETY: the caller has these rows, and a token.
+        unsafe {
+            let low = _mm256_castps128_ps256(load_first(row, width));
+            _mm256_insertf128_ps::<1>(low, load_first(row.add(4 * stride), width))
+        }
     }
-}
-
-/// Writes what [`load_rows`] loads.
-///
-/// # Safety
-/// Both must be there to write.
-#[inline(always)]
-#[allow(unsafe_code, reason = "intrinsics")]
-unsafe fn store_rows(row: *mut f32, stride: usize, width: usize, rows: __m256) {
-    // SAFETY: the caller has these rows, and a token.
-    unsafe {
-        store_first(row, _mm256_castps256_ps128(rows), width);
-        store_first(row.add(4 * stride), _mm256_extractf128_ps::<1>(rows), width);
+    #[inline(always)]
+    unsafe fn store_rows(self, row: *mut f32, stride: usize, width: usize, rows: __m256) {
+        // SAFETY: the caller has these rows, and a token.
+        unsafe {
+            store_first(row, _mm256_castps256_ps128(rows), width);
+            store_first(row.add(4 * stride), _mm256_extractf128_ps::<1>(rows), width);
+        }
     }
-}
-
-/// Both halves as matrices of four rows of four.
-#[inline(always)]
-#[allow(unsafe_code, reason = "intrinsics")]
-fn transpose(_: Token, [a, b, c, d]: [__m256; 4]) -> [__m256; 4] {
-    // SAFETY: the token is the proof that the instructions exist. No memory is touched.
-    unsafe {
-        let (ab, ab_high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
-        let (cd, cd_high) = (_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
-        [
-            _mm256_shuffle_ps::<0x44>(ab, cd),
-            _mm256_shuffle_ps::<0xee>(ab, cd),
-            _mm256_shuffle_ps::<0x44>(ab_high, cd_high),
-            _mm256_shuffle_ps::<0xee>(ab_high, cd_high),
-        ]
+    #[inline(always)]
+    fn transposed(self, [a, b, c, d]: [__m256; 4]) -> [__m256; 4] {
+        // SAFETY: the token is the proof that the instructions exist. No memory is touched.
+        unsafe {
+            let (ab, ab_high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+            let (cd, cd_high) = (_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+            [
+                _mm256_shuffle_ps::<0x44>(ab, cd),
+                _mm256_shuffle_ps::<0xee>(ab, cd),
+                _mm256_shuffle_ps::<0x44>(ab_high, cd_high),
+                _mm256_shuffle_ps::<0xee>(ab_high, cd_high),
+            ]
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! Sixteen lanes: AVX-512.
 
 use super::x86::arch::*;
-use super::x86::{Level, has_rows, level, load_first, on_registers, store_first};
-use crate::lane::{Arithmetic, Chunk, Four, Grid, LANES, Lane, Op, fill_by_fours, gather, scatter, take_by_fours};
+use super::x86::{self, Level, OfRows, level, load_first, on_registers, store_first};
+use crate::lane::{Arithmetic, Chunk, Four, Grid, LANES, Lane, Op};
 
 /// Made by [`detect`] alone: the proof that the CPU has the instructions and the system keeps the registers.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -165,53 +165,23 @@ impl Lane for Token {
 
     #[inline(always)]
     fn columns(self, from: &[f32], at: Grid, columns: &mut [__m512]) {
-        if !has_rows(at, 16, columns.len(), from.len()) {
-            return gather(self, from, at, columns);
+        match (at, &mut *columns, from.as_chunks().0) {
+            (Grid { stride: 2, rows: LANES.. }, [even, odd], [a, b, ..]) => {
+                let (a, b) = (self.load(a, 0), self.load(b, 0));
+                (*even, *odd) = (two_of(self, EVEN, a, b), two_of(self, ODD, a, b));
+            }
+            _ => x86::columns(self, from, at, columns),
         }
-        if let (2, [even, odd], [a, b, ..]) = (at.stride, &mut *columns, from.as_chunks().0) {
-            let (a, b) = (self.load(a, 0), self.load(b, 0));
-            (*even, *odd) = (two_of(self, EVEN, a, b), two_of(self, ODD, a, b));
-            return;
-        }
-        fill_by_fours(
-            columns,
-            #[inline(always)]
-            |first, width| {
-                let four_rows = {
-                    #[inline(always)]
-                    // SAFETY: rows 0 to 15 are there, with all columns.
-                    |i| unsafe { load_rows(from.as_ptr().add(i * at.stride + first), at.stride, width) }
-                };
-                transpose(self, [four_rows(0), four_rows(1), four_rows(2), four_rows(3)])
-            },
-        );
     }
     #[inline(always)]
     fn store_columns(self, columns: &[__m512], to: &mut [f32], at: Grid) {
-        if !has_rows(at, 16, columns.len(), to.len()) {
-            return scatter(self, columns, to, at);
+        match (at, columns, to.as_chunks_mut().0) {
+            (Grid { stride: 2, rows: LANES.. }, &[a, b], [first, second, ..]) => {
+                self.store(two_of(self, LOW_PAIRS, a, b), first, 0);
+                self.store(two_of(self, HIGH_PAIRS, a, b), second, 0);
+            }
+            _ => x86::store_columns(self, columns, to, at),
         }
-        if let (2, &[a, b], [first, second, ..]) = (at.stride, columns, to.as_chunks_mut().0) {
-            self.store(two_of(self, LOW_PAIRS, a, b), first, 0);
-            self.store(two_of(self, HIGH_PAIRS, a, b), second, 0);
-            return;
-        }
-        take_by_fours(
-            columns,
-            self.splat(0.0),
-            #[inline(always)]
-            |first, width, four| {
-                let [a, b, c, d] = transpose(self, four);
-                // SAFETY: rows 0 to 15 are there, with all columns.
-                unsafe {
-                    let row = to.as_mut_ptr().add(first);
-                    store_rows(row, at.stride, width, a);
-                    store_rows(row.add(at.stride), at.stride, width, b);
-                    store_rows(row.add(2 * at.stride), at.stride, width, c);
-                    store_rows(row.add(3 * at.stride), at.stride, width, d);
-                }
-            },
-        );
     }
 }
 
@@ -229,51 +199,40 @@ fn two_of(_: Token, lanes: [i32; 16], a: __m512, b: __m512) -> __m512 {
     unsafe { _mm512_permutex2var_ps(a, _mm512_loadu_si512(lanes.as_ptr().cast()), b) }
 }
 
-/// The first floats of a row, and of the fourth, eighth and twelfth behind it, in the quarters.
-///
-/// # Safety
-/// All must be there to read.
-#[inline(always)]
 #[allow(unsafe_code, reason = "intrinsics")]
-unsafe fn load_rows(row: *const f32, stride: usize, width: usize) -> __m512 {
-    // SAFETY: the caller has these rows, and a token.
-    unsafe {
-        let rows = _mm512_castps128_ps512(load_first(row, width));
-        let rows = _mm512_insertf32x4::<1>(rows, load_first(row.add(4 * stride), width));
-        let rows = _mm512_insertf32x4::<2>(rows, load_first(row.add(8 * stride), width));
-        _mm512_insertf32x4::<3>(rows, load_first(row.add(12 * stride), width))
+impl OfRows for Token {
+    #[inline(always)]
+    unsafe fn load_rows(self, row: *const f32, stride: usize, width: usize) -> __m512 {
+        // SAFETY: the caller has these rows, and a token.
+        unsafe {
+            let rows = _mm512_castps128_ps512(load_first(row, width));
+            let rows = _mm512_insertf32x4::<1>(rows, load_first(row.add(4 * stride), width));
+            let rows = _mm512_insertf32x4::<2>(rows, load_first(row.add(8 * stride), width));
+            _mm512_insertf32x4::<3>(rows, load_first(row.add(12 * stride), width))
+        }
     }
-}
-
-/// Writes what [`load_rows`] loads.
-///
-/// # Safety
-/// All must be there to write.
-#[inline(always)]
-#[allow(unsafe_code, reason = "intrinsics")]
-unsafe fn store_rows(row: *mut f32, stride: usize, width: usize, rows: __m512) {
-    // SAFETY: the caller has these rows, and a token.
-    unsafe {
-        store_first(row, _mm512_castps512_ps128(rows), width);
-        store_first(row.add(4 * stride), _mm512_extractf32x4_ps::<1>(rows), width);
-        store_first(row.add(8 * stride), _mm512_extractf32x4_ps::<2>(rows), width);
-        store_first(row.add(12 * stride), _mm512_extractf32x4_ps::<3>(rows), width);
+    #[inline(always)]
+    unsafe fn store_rows(self, row: *mut f32, stride: usize, width: usize, rows: __m512) {
+        // SAFETY: the caller has these rows, and a token.
+        unsafe {
+            store_first(row, _mm512_castps512_ps128(rows), width);
+            store_first(row.add(4 * stride), _mm512_extractf32x4_ps::<1>(rows), width);
+            store_first(row.add(8 * stride), _mm512_extractf32x4_ps::<2>(rows), width);
+            store_first(row.add(12 * stride), _mm512_extractf32x4_ps::<3>(rows), width);
+        }
     }
-}
-
-/// All quarters as matrices of four rows of four.
-#[inline(always)]
-#[allow(unsafe_code, reason = "intrinsics")]
-fn transpose(_: Token, [a, b, c, d]: [__m512; 4]) -> [__m512; 4] {
-    // SAFETY: the token is the proof that the instructions exist. No memory is touched.
-    unsafe {
-        let (ab, ab_high) = (_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
-        let (cd, cd_high) = (_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
-        [
-            _mm512_shuffle_ps::<0x44>(ab, cd),
-            _mm512_shuffle_ps::<0xee>(ab, cd),
-            _mm512_shuffle_ps::<0x44>(ab_high, cd_high),
-            _mm512_shuffle_ps::<0xee>(ab_high, cd_high),
-        ]
+    #[inline(always)]
+    fn transposed(self, [a, b, c, d]: [__m512; 4]) -> [__m512; 4] {
+        // SAFETY: the token is the proof that the instructions exist. No memory is touched.
+        unsafe {
+            let (ab, ab_high) = (_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+            let (cd, cd_high) = (_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+            [
+                _mm512_shuffle_ps::<0x44>(ab, cd),
+                _mm512_shuffle_ps::<0xee>(ab, cd),
+                _mm512_shuffle_ps::<0x44>(ab_high, cd_high),
+                _mm512_shuffle_ps::<0xee>(ab_high, cd_high),
+            ]
+        }
     }
 }

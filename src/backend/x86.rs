@@ -8,7 +8,7 @@ pub(super) use core::arch::x86 as arch;
 #[cfg(target_arch = "x86_64")]
 pub(super) use core::arch::x86_64 as arch;
 
-use crate::lane::Grid;
+use crate::lane::{COLUMNS, Grid, Lane, fill_by_fours, gather, scatter, take_by_fours};
 use core::sync::atomic::{AtomicU8, Ordering};
 
 /// Instruction sets, of which each has all of those before it.
@@ -75,11 +75,76 @@ macro_rules! on_registers {
 }
 pub(super) use on_registers;
 
-/// Whether a grid has `rows` rows, and a slice of length `len` the first `width` elements of each.
+/// Registers of four floats of each of several rows: how columns are loaded and stored.
+#[allow(unsafe_code, reason = "pointers to rows")]
+pub(super) trait OfRows: Lane {
+    /// The first floats, `width` of them, of every fourth row from `row` on.
+    ///
+    /// # Safety
+    /// All must be there to read.
+    unsafe fn load_rows(self, row: *const f32, stride: usize, width: usize) -> Self::V;
+
+    /// Writes what [`load_rows`](Self::load_rows) loads.
+    ///
+    /// # Safety
+    /// All must be there to write.
+    unsafe fn store_rows(self, row: *mut f32, stride: usize, width: usize, rows: Self::V);
+
+    /// All groups of four lanes as matrices of four rows of four.
+    fn transposed(self, four: [Self::V; COLUMNS]) -> [Self::V; COLUMNS];
+}
+
+/// Whether there are `N` rows, and in a slice of length `len` the first `width` elements of each.
 #[inline(always)]
-pub(super) fn has_rows(at: Grid, rows: usize, width: usize, len: usize) -> bool {
-    let needed = (rows - 1).checked_mul(at.stride).and_then(|last| last.checked_add(width));
-    at.rows >= rows && needed.is_some_and(|needed| needed <= len)
+fn has_rows<L: Lane>(at: Grid, width: usize, len: usize) -> bool {
+    let needed = (L::N - 1).checked_mul(at.stride).and_then(|last| last.checked_add(width));
+    at.rows >= L::N && needed.is_some_and(|needed| needed <= len)
+}
+
+/// [`Lane::columns`]
+#[inline(always)]
+#[allow(unsafe_code, reason = "intrinsics")]
+pub(super) fn columns<L: OfRows>(l: L, from: &[f32], at: Grid, columns: &mut [L::V]) {
+    if !has_rows::<L>(at, columns.len(), from.len()) {
+        return gather(l, from, at, columns);
+    }
+    fill_by_fours(
+        columns,
+        #[inline(always)]
+        |first, width| {
+            let rows_from = {
+                #[inline(always)]
+                // SAFETY: `N` rows are there, with all columns.
+                |i| unsafe { l.load_rows(from.as_ptr().add(i * at.stride + first), at.stride, width) }
+            };
+            l.transposed([rows_from(0), rows_from(1), rows_from(2), rows_from(3)])
+        },
+    );
+}
+
+/// [`Lane::store_columns`]
+#[inline(always)]
+#[allow(unsafe_code, reason = "intrinsics")]
+pub(super) fn store_columns<L: OfRows>(l: L, columns: &[L::V], to: &mut [f32], at: Grid) {
+    if !has_rows::<L>(at, columns.len(), to.len()) {
+        return scatter(l, columns, to, at);
+    }
+    take_by_fours(
+        columns,
+        l.splat(0.0),
+        #[inline(always)]
+        |first, width, four| {
+            let [a, b, c, d] = l.transposed(four);
+            // SAFETY: `N` rows are there, with all columns.
+            unsafe {
+                let row = to.as_mut_ptr().add(first);
+                l.store_rows(row, at.stride, width, a);
+                l.store_rows(row.add(at.stride), at.stride, width, b);
+                l.store_rows(row.add(2 * at.stride), at.stride, width, c);
+                l.store_rows(row.add(3 * at.stride), at.stride, width, d);
+            }
+        },
+    );
 }
 
 /// The first floats at a place, `width` of them and at most four.
