@@ -254,15 +254,15 @@ mod has {
     use super::{Backend, Rows, Table};
 
     pub trait Forward {
-        fn forward(&self, backend: Backend, table: Table<'_>);
+        fn forward(&self, backend: Backend, table: &mut Table<'_>);
     }
     /// `dy` becomes `dx` in the table.
     pub trait FromInput {
-        fn backward(&self, backend: Backend, x: Rows<'_>, table: Table<'_>);
+        fn backward(&self, backend: Backend, x: Rows<'_>, table: &mut Table<'_>);
     }
     /// `dy` becomes `dx` in the table.
     pub trait FromOutput {
-        fn backward(&self, backend: Backend, y: Rows<'_>, table: Table<'_>);
+        fn backward(&self, backend: Backend, y: Rows<'_>, table: &mut Table<'_>);
     }
 }
 use has::{Forward, FromInput, FromOutput};
@@ -310,9 +310,9 @@ impl<F: Forward> Activation<F> {
     /// # Ok::<(), xent::Error>(())
     /// ```
     pub fn forward<'x, 'y>(&self, x: impl Into<Rows<'x>>, y: impl Into<RowsMut<'y>>) -> Result<(), Error> {
-        let table = Table::Between { from: x.into(), to: y.into() };
+        let mut table = Table::Between { from: x.into(), to: y.into() };
         table.check("x", "y")?;
-        self.function.forward(self.chosen(), table);
+        self.function.forward(self.chosen(), &mut table);
         Ok(())
     }
 
@@ -328,9 +328,9 @@ impl<F: Forward> Activation<F> {
     /// # Ok::<(), xent::Error>(())
     /// ```
     pub fn forward_in_place<'x>(&self, x: impl Into<RowsMut<'x>>) -> Result<(), Error> {
-        let table = Table::InPlace(x.into());
+        let mut table = Table::InPlace(x.into());
         table.check("x", "x")?;
-        self.function.forward(self.chosen(), table);
+        self.function.forward(self.chosen(), &mut table);
         Ok(())
     }
 }
@@ -355,11 +355,11 @@ macro_rules! backward {
                 dy: impl Into<Rows<'d>>,
                 dx: impl Into<RowsMut<'x>>,
             ) -> Result<(), Error> {
-                let (at, table) = (at.into(), Table::Between { from: dy.into(), to: dx.into() });
+                let (at, mut table) = (at.into(), Table::Between { from: dy.into(), to: dx.into() });
                 at.check($at)?;
                 table.check("dy", "dx")?;
                 table.as_rows().check_like(at, "dy")?;
-                $has::backward(&self.function, self.chosen(), at, table);
+                $has::backward(&self.function, self.chosen(), at, &mut table);
                 Ok(())
             }
 
@@ -379,10 +379,10 @@ macro_rules! backward {
                 at: impl Into<Rows<'a>>,
                 dy: impl Into<RowsMut<'d>>,
             ) -> Result<(), Error> {
-                let (at, table) = (at.into(), Table::InPlace(dy.into()));
+                let (at, mut table) = (at.into(), Table::InPlace(dy.into()));
                 at.check($at)?;
                 table.as_rows().check_like(at, "dy")?;
-                $has::backward(&self.function, self.chosen(), at, table);
+                $has::backward(&self.function, self.chosen(), at, &mut table);
                 Ok(())
             }
         }
@@ -460,8 +460,11 @@ impl LogSoftmax {
 macro_rules! forward {
     ($($function:ident |$self:ident| $op:ident, $map:expr, $flat:expr;)*) => {$(
         impl Forward for function::$function {
-            fn forward(&$self, backend: Backend, table: Table<'_>) {
-                backend.run($op { table: if $flat { table.flat() } else { table }, map: $map });
+            fn forward(&$self, backend: Backend, table: &mut Table<'_>) {
+                if $flat {
+                    table.flatten();
+                }
+                backend.run($op { table, map: $map });
             }
         }
     )*};
@@ -479,16 +482,20 @@ forward! {
 }
 
 /// All elements of both as one row, where neither has gaps.
-fn flat_with<'t, 'a>(table: Table<'t>, at: Rows<'a>) -> (Table<'t>, Rows<'a>) {
-    if table.is_gapless() && at.is_gapless() { (table.flat(), at.flat()) } else { (table, at) }
+fn flatten_with<'a>(table: &mut Table<'_>, at: Rows<'a>) -> Rows<'a> {
+    if !(table.is_gapless() && at.is_gapless()) {
+        return at;
+    }
+    table.flatten();
+    at.flat()
 }
 
 /// Implements [`FromInput`] or [`FromOutput`] by the kernel of a row, which reads `dy`.
 macro_rules! backward_kernels {
     ($($has:ident for $function:ident |$at:ident| $map:expr, $flat:expr;)*) => {$(
         impl $has for function::$function {
-            fn backward(&self, backend: Backend, $at: Rows<'_>, table: Table<'_>) {
-                let (table, $at) = if $flat { flat_with(table, $at) } else { (table, $at) };
+            fn backward(&self, backend: Backend, $at: Rows<'_>, table: &mut Table<'_>) {
+                let $at = if $flat { flatten_with(table, $at) } else { $at };
                 backend.run(ForEachRow { table, map: $map });
             }
         }
@@ -587,11 +594,11 @@ impl LogSumExp {
         self.backward(Table::InPlace(x.into()), dy, "x")
     }
 
-    fn backward(&self, table: Table<'_>, dy: &[f32], dx: &'static str) -> Result<(), Error> {
+    fn backward(&self, mut table: Table<'_>, dy: &[f32], dx: &'static str) -> Result<(), Error> {
         table.check("x", dx)?;
         one_a_row("dy", dy, table.as_rows())?;
         let map = softmax::Softmax { empty_row: EmptyRow::Nan, factors: Some(dy) };
-        self.chosen().run(ForEachRowOrGroup { table, map });
+        self.chosen().run(ForEachRowOrGroup { table: &mut table, map });
         Ok(())
     }
 }

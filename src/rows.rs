@@ -248,8 +248,8 @@ impl<'a> RowsMut<'a> {
     }
 
     /// All elements as one row, where there are no gaps.
-    pub(crate) fn flat(self) -> Self {
-        Self { layout: self.layout.flat(), ..self }
+    pub(crate) fn flatten(&mut self) {
+        self.layout = self.layout.flat();
     }
 }
 

@@ -6,8 +6,8 @@ use crate::lane::{Chunk, LANES, Lane, Op};
 use crate::math::log1p;
 
 /// A [`RowLoss`] over a table.
-pub(crate) struct Batch<'a, K> {
-    pub(crate) table: Table<'a>,
+pub(crate) struct Batch<'a, 't, K> {
+    pub(crate) table: &'a mut Table<'t>,
     pub(crate) kernel: &'a K,
     pub(crate) row_weights: Option<&'a [f32]>,
     pub(crate) losses: Option<&'a mut [f32]>,
@@ -15,7 +15,7 @@ pub(crate) struct Batch<'a, K> {
     pub(crate) scale: f32,
 }
 
-impl<K: RowLoss> Op for Batch<'_, K> {
+impl<K: RowLoss> Op for Batch<'_, '_, K> {
     /// The sum of the losses.
     type Out = f64;
 
@@ -29,9 +29,9 @@ impl<K: RowLoss> Op for Batch<'_, K> {
     }
 }
 
-impl<K: RowLoss> Batch<'_, K> {
+impl<K: RowLoss> Batch<'_, '_, K> {
     #[inline(always)]
-    fn rows<L: Lane>(mut self, l: L) -> f64 {
+    fn rows<L: Lane>(self, l: L) -> f64 {
         let (rows, classes) = (self.table.as_rows().rows(), self.table.as_rows().classes());
         let all_are_active =
             self.row_weights.is_none() && self.kernel.uniform_share(classes).is_some_and(|share| share.active);
@@ -57,7 +57,7 @@ impl<K: RowLoss> Batch<'_, K> {
 
     /// `N` at once, of which some may not be active.
     #[inline(always)]
-    fn short_rows<L: Lane>(mut self, l: L) -> f64 {
+    fn short_rows<L: Lane>(self, l: L) -> f64 {
         let (rows, classes) = (self.table.as_rows().rows(), self.table.as_rows().classes());
         let is_uniform = self.row_weights.is_none() && self.kernel.uniform_share(classes).is_some();
         let (kernel, row_weights, scale) = (self.kernel, self.row_weights, self.scale);
@@ -65,7 +65,7 @@ impl<K: RowLoss> Batch<'_, K> {
         let mut marks = [[0.0; LANES]; CHUNKS];
         short::for_each_group(
             l,
-            &mut self.table,
+            self.table,
             K::HAS_LOG,
             #[inline(always)]
             |first, x: Rows<'_>, columns| {

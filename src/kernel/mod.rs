@@ -25,15 +25,15 @@ pub(crate) trait RowMap {
 }
 
 /// A [`RowMap`] over a table.
-pub(crate) struct ForEachRow<'a, M> {
-    pub(crate) table: Table<'a>,
+pub(crate) struct ForEachRow<'t, 'a, M> {
+    pub(crate) table: &'t mut Table<'a>,
     pub(crate) map: M,
 }
 
-impl<M: RowMap> Op for ForEachRow<'_, M> {
+impl<M: RowMap> Op for ForEachRow<'_, '_, M> {
     type Out = ();
     #[inline(always)]
-    fn run<L: Lane>(mut self, l: L) {
+    fn run<L: Lane>(self, l: L) {
         for row in 0..self.table.as_rows().rows() {
             self.map.row(l, row, self.table.span(row));
         }
@@ -41,21 +41,21 @@ impl<M: RowMap> Op for ForEachRow<'_, M> {
 }
 
 /// A [`Short`] over a table: short rows many at once, others one by one.
-pub(crate) struct ForEachRowOrGroup<'a, M> {
-    pub(crate) table: Table<'a>,
+pub(crate) struct ForEachRowOrGroup<'t, 'a, M> {
+    pub(crate) table: &'t mut Table<'a>,
     pub(crate) map: M,
 }
 
-impl<M: Short> Op for ForEachRowOrGroup<'_, M> {
+impl<M: Short> Op for ForEachRowOrGroup<'_, '_, M> {
     type Out = ();
     #[inline(always)]
-    fn run<L: Lane>(mut self, l: L) {
+    fn run<L: Lane>(self, l: L) {
         if !short::are_short(self.table.as_rows()) {
             return ForEachRow { table: self.table, map: self.map }.run(l);
         }
         short::for_each_group(
             l,
-            &mut self.table,
+            self.table,
             true,
             #[inline(always)]
             |row, _, columns| self.map.columns(l, row, columns),

@@ -43,14 +43,15 @@ impl<'a> Table<'a> {
     }
 
     /// All elements as one row, where there are no gaps.
-    pub(crate) fn flat(self) -> Self {
+    pub(crate) fn flatten(&mut self) {
         if !self.is_gapless() {
-            return self;
+            return;
         }
-        match self {
-            Self::ReadOnly(rows) => Self::ReadOnly(rows.flat()),
-            Self::Between { from, to } => Self::Between { from: from.flat(), to: to.flat() },
-            Self::InPlace(rows) => Self::InPlace(rows.flat()),
+        if let Self::ReadOnly(rows) | Self::Between { from: rows, .. } = self {
+            *rows = rows.flat();
+        }
+        if let Self::Between { to: rows, .. } | Self::InPlace(rows) = self {
+            rows.flatten();
         }
     }
 

@@ -161,7 +161,7 @@ pub trait TakesIndices: Kind {}
 /// ```
 pub trait Target<'a, K>: Sealed {
     #[doc(hidden)]
-    fn evaluate(self, loss: &Loss<'a, K>, table: Table<'_>, losses: Option<&mut [f32]>) -> Result<Totals, Error>;
+    fn evaluate(self, loss: &Loss<'a, K>, table: &mut Table<'_>, losses: Option<&mut [f32]>) -> Result<Totals, Error>;
 }
 
 /// Implements [`Target`] by the function that checks the targets and makes a kernel of them.
@@ -174,7 +174,7 @@ macro_rules! target {
             fn evaluate(
                 self,
                 loss: &Loss<'a, $kind>,
-                table: crate::kernel::Table<'_>,
+                table: &mut crate::kernel::Table<'_>,
                 losses: Option<&mut [f32]>,
             ) -> Result<crate::Totals, Error> {
                 loss.evaluate(table, losses, |x| $kernel(loss, x, self))
@@ -330,7 +330,7 @@ impl<'a, K: Kind + Copy> Loss<'a, K> {
     where
         T: IntoTargets<'a, Targets: Target<'a, K>>,
     {
-        targets.into_targets().evaluate(self, Table::ReadOnly(x.into()), None)
+        targets.into_targets().evaluate(self, &mut Table::ReadOnly(x.into()), None)
     }
 
     /// The loss of each row (0 for ignored ones) into `losses`, which has one element a row; and the totals. This is
@@ -353,7 +353,7 @@ impl<'a, K: Kind + Copy> Loss<'a, K> {
     where
         T: IntoTargets<'a, Targets: Target<'a, K>>,
     {
-        targets.into_targets().evaluate(self, Table::ReadOnly(x.into()), Some(losses))
+        targets.into_targets().evaluate(self, &mut Table::ReadOnly(x.into()), Some(losses))
     }
 
     /// The totals, and the gradient with respect to `x` into `gradient`, a table of the same shape.
@@ -381,8 +381,8 @@ impl<'a, K: Kind + Copy> Loss<'a, K> {
     where
         T: IntoTargets<'a, Targets: Target<'a, K>>,
     {
-        let table = Table::Between { from: x.into(), to: gradient.into() };
-        targets.into_targets().evaluate(self, table, None)
+        let mut table = Table::Between { from: x.into(), to: gradient.into() };
+        targets.into_targets().evaluate(self, &mut table, None)
     }
 
     /// The totals, and the gradient with respect to `x` in place of `x`.
@@ -403,7 +403,7 @@ impl<'a, K: Kind + Copy> Loss<'a, K> {
     where
         T: IntoTargets<'a, Targets: Target<'a, K>>,
     {
-        targets.into_targets().evaluate(self, Table::InPlace(x.into()), None)
+        targets.into_targets().evaluate(self, &mut Table::InPlace(x.into()), None)
     }
 
     /// [`losses`](Self::losses) and [`loss_grad`](Self::loss_grad) in one pass.
@@ -431,8 +431,8 @@ impl<'a, K: Kind + Copy> Loss<'a, K> {
     where
         T: IntoTargets<'a, Targets: Target<'a, K>>,
     {
-        let table = Table::Between { from: x.into(), to: gradient.into() };
-        targets.into_targets().evaluate(self, table, Some(losses))
+        let mut table = Table::Between { from: x.into(), to: gradient.into() };
+        targets.into_targets().evaluate(self, &mut table, Some(losses))
     }
 
     /// [`losses`](Self::losses) and [`loss_grad_in_place`](Self::loss_grad_in_place) in one pass.
@@ -458,13 +458,13 @@ impl<'a, K: Kind + Copy> Loss<'a, K> {
     where
         T: IntoTargets<'a, Targets: Target<'a, K>>,
     {
-        targets.into_targets().evaluate(self, Table::InPlace(x.into()), Some(losses))
+        targets.into_targets().evaluate(self, &mut Table::InPlace(x.into()), Some(losses))
     }
 
     /// All checks, then the denominator if the gradient needs it, then the one dispatch.
     fn evaluate<R: RowLoss>(
         &self,
-        table: Table<'_>,
+        table: &mut Table<'_>,
         losses: Option<&mut [f32]>,
         kernel: impl FnOnce(Rows<'_>) -> Result<R, Error>,
     ) -> Result<Totals, Error> {
