@@ -60,7 +60,7 @@ impl<'a> Span<'a> {
 
     /// Both, where they are two.
     #[inline(always)]
-    pub(super) fn both(&mut self) -> Option<(&[f32], &mut [f32])> {
+    pub(crate) fn both(&mut self) -> Option<(&[f32], &mut [f32])> {
         Some((self.from?, self.to))
     }
 
