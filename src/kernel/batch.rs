@@ -48,9 +48,7 @@ impl<K: RowLoss> Batch<'_, '_, K> {
                 span.write().fill(0.0);
             }
             pending.set(row, weight, parts);
-            if row % ROWS == ROWS - 1 || row + 1 == rows {
-                pending.finish(l, K::HAS_LOG, row + 1);
-            }
+            pending.finish_if_due(l, K::HAS_LOG, row + 1, rows);
         }
         pending.sum.total()
     }
@@ -97,9 +95,7 @@ impl<K: RowLoss> Batch<'_, '_, K> {
                         *column = l.select(inactive, zero, *column);
                     }
                 }
-                if (first + L::N).is_multiple_of(ROWS) || first + L::N >= rows {
-                    pending.finish(l, K::HAS_LOG, rows.min(first + L::N));
-                }
+                pending.finish_if_due(l, K::HAS_LOG, rows.min(first + L::N), rows);
             },
         );
         pending.sum.total()
@@ -178,9 +174,13 @@ impl<'a> Pending<'a> {
         }
     }
 
-    /// The losses of all that are pending, of which the last is before row `end`.
+    /// The losses of all that are pending, of which the last is before row `end`, if there is no room for more or they
+    /// are the last of all.
     #[inline(always)]
-    fn finish<L: Lane>(&mut self, l: L, has_log: bool, end: usize) {
+    fn finish_if_due<L: Lane>(&mut self, l: L, has_log: bool, end: usize, rows: usize) {
+        if !end.is_multiple_of(ROWS) && end != rows {
+            return;
+        }
         let first = (end - 1) / ROWS * ROWS;
         let mut losses = [[0.0; LANES]; CHUNKS];
         for row in (first..end).step_by(L::N) {

@@ -119,6 +119,7 @@ pub(super) fn sum<L: Lane>(l: L, columns: &mut [L::V], terms: &mut impl Terms<L>
     for (i, four) in fours.iter_mut().enumerate() {
         part = l.add(part, sum_of_four(l, four, i * COLUMNS, terms));
         if i == 1 {
+            // The first block: nothing is lost.
             (part, hi) = (zero, part);
         } else if i % 2 == 1 {
             let (sum, error) = two_sum(l, hi, part);
