@@ -47,8 +47,10 @@ const fn longest<L: Lane>() -> usize {
     if L::FUSED && !IS_FIRMWARE { 1 << 18 } else { usize::MAX }
 }
 
-/// Blocks of a long row.
-const BLOCKS: usize = 32;
+/// Blocks of a long row: as many as there is room for, so that one and the next stay in the caches even of the longest.
+const MOST_BLOCKS: usize = 256;
+/// Elements of a block: so many that what stands between blocks costs nothing.
+const SMALLEST_BLOCK: usize = 8192;
 
 impl FirstLook {
     #[inline(always)]
@@ -75,11 +77,15 @@ impl FirstLook {
     #[inline(always)]
     fn at_long<L: Lane>(l: L, x: &[f32]) -> Self {
         // Whole blocks of sums.
-        let block = x.len().div_ceil(BLOCKS).next_multiple_of(128);
-        let mut of_blocks = [(f32::NEG_INFINITY, 0.0, 0.0); BLOCKS];
+        let block = x.len().div_ceil(MOST_BLOCKS).next_multiple_of(128).max(SMALLEST_BLOCK);
+        let mut of_blocks = [(0.0, 0.0, 0.0); MOST_BLOCKS];
         let mut largest = f32::MIN;
-        let mut rest = x;
+        let (mut rest, mut blocks) = (x, 0);
         for of_block in &mut of_blocks {
+            if rest.is_empty() {
+                break;
+            }
+            blocks += 1;
             let (row, next) = rest.split_at(block.min(rest.len()));
             let peak_of_block = Peak::of(l, row);
             // The exponentials leave the memory idle, so the next block comes meanwhile.
@@ -89,7 +95,7 @@ impl FirstLook {
             rest = next;
         }
         let (mut ones, mut sum) = (0.0, 0.0);
-        for (m, ones_of_block, sum_of_block) in of_blocks {
+        for &(m, ones_of_block, sum_of_block) in of_blocks.iter().take(blocks) {
             if m == largest {
                 ones += ones_of_block;
                 sum += f64::from(sum_of_block);
