@@ -6,11 +6,11 @@ mod span;
 mod sums;
 mod walk;
 
-pub(crate) use group::{Four, Group};
+pub(crate) use group::{Eight, Four, Group};
 pub(crate) use peak::Peak;
 pub(crate) use span::{Span, Stream, Vs};
 pub(crate) use sums::{counted, two_sum};
-pub(crate) use walk::{map_streamed, walk, walk_without};
+pub(crate) use walk::{map_streamed, walk, walk_large, walk_without};
 
 /// Virtual lanes: in every sum, element `i` belongs to lane `i % LANES`, however many lanes a register has.
 pub(crate) const LANES: usize = 16;
@@ -25,9 +25,14 @@ const QUADS: usize = 2;
 /// Elements in a block.
 const BLOCK: usize = QUADS * QUAD * LANES;
 
-/// Groups side by side in a quad.
-const fn groups<L: Lane>() -> usize {
-    QUAD / <L::Group as Group<L>>::VECTORS
+/// Chunks that a pass takes at once: a quad, or as many as its groups have vectors.
+const fn unit<L: Lane, G: Group<L>>() -> usize {
+    if G::VECTORS > QUAD { G::VECTORS } else { QUAD }
+}
+
+/// Groups side by side in a unit.
+const fn groups<L: Lane, G: Group<L>>() -> usize {
+    unit::<L, G>() / G::VECTORS
 }
 
 /// Columns that are worked on side by side.
@@ -107,10 +112,13 @@ pub(crate) trait Lane: Arithmetic {
     type Wide: Copy + AsRef<[Self::V]> + AsMut<[Self::V]>;
     /// The vectors that a pass works on side by side.
     type Group: Group<Self>;
+    /// More of them, for passes that need few registers.
+    type LargeGroup: Group<Self>;
     /// Lanes in a vector: a power of two, at most `LANES`.
     const N: usize;
 
     fn group(self) -> Self::Group;
+    fn large_group(self) -> Self::LargeGroup;
     fn splat_wide(self, x: f32) -> Self::Wide;
     /// The lowest lane.
     fn first(self, a: Self::V) -> f32;

@@ -88,6 +88,7 @@ impl Arithmetic for Token {
 impl Lane for Token {
     type Wide = [__m256; 2];
     type Group = Four<Self>;
+    type LargeGroup = Four<Self>;
     const N: usize = 8;
 
     on_registers! {
@@ -104,6 +105,10 @@ impl Lane for Token {
 
     #[inline(always)]
     fn group(self) -> Four<Self> {
+        Four(self)
+    }
+    #[inline(always)]
+    fn large_group(self) -> Four<Self> {
         Four(self)
     }
     #[inline(always)]

@@ -2,7 +2,7 @@
 
 use super::x86::arch::*;
 use super::x86::{self, Level, OfRows, level, load_first, on_registers, store_first};
-use crate::lane::{Arithmetic, Chunk, Four, Grid, LANES, Lane, Op};
+use crate::lane::{Arithmetic, Chunk, Eight, Four, Grid, LANES, Lane, Op};
 
 /// Made by [`detect`] alone: the proof that the CPU has the instructions and the system keeps the registers.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -87,6 +87,7 @@ impl Arithmetic for Token {
 impl Lane for Token {
     type Wide = [__m512; 1];
     type Group = Four<Self>;
+    type LargeGroup = Eight<Self>;
     const N: usize = 16;
 
     on_registers! {
@@ -105,6 +106,10 @@ impl Lane for Token {
     #[inline(always)]
     fn group(self) -> Four<Self> {
         Four(self)
+    }
+    #[inline(always)]
+    fn large_group(self) -> Eight<Self> {
+        Eight(self)
     }
     #[inline(always)]
     fn first_true(self, mask: __mmask16) -> Option<usize> {

@@ -148,10 +148,15 @@ impl<const SOFTWARE: bool> Arithmetic for Scalar<SOFTWARE> {
 impl<const SOFTWARE: bool> Lane for Scalar<SOFTWARE> {
     type Wide = [f32; LANES];
     type Group = Self;
+    type LargeGroup = Self;
     const N: usize = 1;
 
     #[inline(always)]
     fn group(self) -> Self {
+        self
+    }
+    #[inline(always)]
+    fn large_group(self) -> Self {
         self
     }
     #[inline(always)]

@@ -124,10 +124,15 @@ impl Arithmetic for Token {
 impl Lane for Token {
     type Wide = [f32x4; 4];
     type Group = Four<Self>;
+    type LargeGroup = Four<Self>;
     const N: usize = 4;
 
     #[inline(always)]
     fn group(self) -> Four<Self> {
+        Four(self)
+    }
+    #[inline(always)]
+    fn large_group(self) -> Four<Self> {
         Four(self)
     }
     #[inline(always)]

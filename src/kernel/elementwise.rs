@@ -10,7 +10,7 @@
 
 use super::RowMap;
 use crate::Rows;
-use crate::lane::{Arithmetic, Lane, Span, Stream, Vs, walk};
+use crate::lane::{Arithmetic, Lane, Span, Stream, walk, walk_large};
 use crate::math::{exp, exp_nonpos, ln, log1p, log1p_of_unit};
 
 /// A function of one number.
@@ -96,20 +96,32 @@ pub(crate) struct Map<F>(pub(crate) F);
 impl<F: Unary> RowMap for Map<F> {
     #[inline(always)]
     fn row<L: Lane>(&self, l: L, _: usize, mut span: Span<'_>) {
-        let g = l.group();
-        let f = {
-            #[inline(always)]
-            |x, []: [Vs<L>; 0]| (self.0.apply(g, x), [])
-        };
         // In passes as short as these it pays to know at compile time which of the two it is, and that
         // both are of one length.
         if let Some((from, to)) = span.both() {
             let len = from.len().min(to.len());
             let (from, to) = (from.get(..len).unwrap_or_default(), to.get_mut(..len).unwrap_or_default());
-            walk(l, &mut Span::apart(from, to), 0.0, [], f);
+            self.pass(l, &mut Span::apart(from, to));
         } else {
-            walk(l, &mut Span::in_place(span.write()), 0.0, [], f);
+            self.pass(l, &mut Span::in_place(span.write()));
         }
+    }
+}
+
+impl<F: Unary> Map<F> {
+    #[inline(always)]
+    fn pass<L: Lane>(&self, l: L, span: &mut Span<'_>) {
+        let (large, g) = (l.large_group(), l.group());
+        walk_large(
+            l,
+            span,
+            0.0,
+            [],
+            #[inline(always)]
+            |x, []| (self.0.apply(large, x), []),
+            #[inline(always)]
+            |x, []| (self.0.apply(g, x), []),
+        );
     }
 }
 

@@ -13,7 +13,7 @@
 use super::elementwise::{exp_neg_abs, neg, quotient};
 use super::{Parts, RowLoss, Share, short, weight_at};
 use crate::Rows;
-use crate::lane::{Arithmetic, Group, Lane, Span, Stream, walk};
+use crate::lane::{Arithmetic, Group, Lane, Span, Stream, walk, walk_large};
 use crate::math::log1p_of_unit;
 
 pub(crate) struct Logits<'a> {
@@ -69,20 +69,19 @@ impl RowLoss for Logits<'_> {
     #[inline(always)]
     fn row<L: Lane>(&self, l: L, row: usize, mut span: Span<'_>, scale: f32) -> Parts {
         let g = l.group();
-        let scale = g.splat(scale);
         let targets = Stream::Slice(self.targets.row(row));
         let [loss] = if self.is_plain() {
             // Behind the end x is -inf and t is 0, of which the loss is 0.
-            walk(
+            let (large, large_scale) = (l.large_group(), l.large_group().splat(scale));
+            walk_large(
                 l,
                 &mut span,
                 f32::NEG_INFINITY,
                 [targets],
                 #[inline(always)]
-                |x, [t]| {
-                    let (gradient, loss) = plain(g, x, t, scale);
-                    (gradient, [loss])
-                },
+                |x, [t]| with_one_term(plain(large, x, t, large_scale)),
+                #[inline(always)]
+                |x, [t]| with_one_term(plain(g, x, t, g.splat(scale))),
             )
         } else {
             walk(
@@ -91,10 +90,7 @@ impl RowLoss for Logits<'_> {
                 0.0,
                 [targets, Stream::or(self.class_weights, 1.0), self.pos_weights],
                 #[inline(always)]
-                |x, [t, w, pos_weight]| {
-                    let (gradient, loss) = self.weighted(g, x, t, [w, pos_weight], scale);
-                    (gradient, [loss])
-                },
+                |x, [t, w, pos_weight]| with_one_term(self.weighted(g, x, t, [w, pos_weight], g.splat(scale))),
             )
         };
         Parts::linear(loss)
@@ -116,6 +112,11 @@ impl RowLoss for Logits<'_> {
         };
         Parts { linear, slope: l.splat(0.0), r: l.splat(0.0) }
     }
+}
+
+#[inline(always)]
+fn with_one_term<V>((y, term): (V, V)) -> (V, [V; 1]) {
+    (y, [term])
 }
 
 /// Elements of columns.

@@ -110,7 +110,7 @@ impl FirstLook {
 
 /// Gives `f` every `2^64 exp(x_i - m)` of a row whose statistics were found in this span, and writes what it gives.
 #[inline(always)]
-fn map_exps<L: Lane>(l: L, span: &mut Span<'_>, peak: Peak, f: impl Fn(Vs<L>) -> Vs<L>) {
+fn map_exps<L: Lane>(l: L, span: &mut Span<'_>, peak: Peak, f: impl Fn(Vs<L>) -> Vs<L> + Copy) {
     if span.read().len() > longest::<L>() {
         let g = l.group();
         let m = g.splat(peak.largest);

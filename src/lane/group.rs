@@ -7,7 +7,7 @@ use super::{Arithmetic, Lane};
 
 /// Vectors of `L` as one.
 pub(crate) trait Group<L: Lane>: Arithmetic {
-    /// How many: one or four.
+    /// How many.
     const VECTORS: usize;
 
     fn lane(self) -> L;
@@ -17,7 +17,7 @@ pub(crate) trait Group<L: Lane>: Arithmetic {
     fn repeat(self, a: L::V) -> Self::V;
     /// Gives `f` the vectors with their positions.
     fn for_each(self, group: Self::V, f: impl FnMut(usize, L::V));
-    /// `f(f(0, 1), f(2, 3))`
+    /// `f(f(0, 1), f(2, 3))`, and on in pairs where there are more.
     fn reduce(self, group: Self::V, f: impl Fn(L::V, L::V) -> L::V) -> L::V;
 
     /// The vectors added up, in that order.
@@ -58,99 +58,101 @@ impl<L: Lane> Group<L> for L {
     }
 }
 
-/// Four vectors.
-#[derive(Clone, Copy)]
-pub(crate) struct Four<L>(pub(crate) L);
-
-impl<L: Lane> Group<L> for Four<L> {
-    const VECTORS: usize = 4;
-
-    #[inline(always)]
-    fn lane(self) -> L {
-        self.0
-    }
-    #[inline(always)]
-    fn of(self, mut f: impl FnMut(usize) -> L::V) -> [L::V; 4] {
-        [f(0), f(1), f(2), f(3)]
-    }
-    #[inline(always)]
-    fn repeat(self, a: L::V) -> [L::V; 4] {
-        [a; 4]
-    }
-    #[inline(always)]
-    fn for_each(self, [a, b, c, d]: [L::V; 4], mut f: impl FnMut(usize, L::V)) {
-        f(0, a);
-        f(1, b);
-        f(2, c);
-        f(3, d);
-    }
-    #[inline(always)]
-    fn reduce(self, [a, b, c, d]: [L::V; 4], f: impl Fn(L::V, L::V) -> L::V) -> L::V {
-        f(f(a, b), f(c, d))
-    }
-}
-
-/// Operations vector by vector.
+/// Operations vector by vector, at these positions.
 macro_rules! by_vector {
-    ($($name:ident $(<const $bits:ident: u32>)? ($($x:ident: $in:ident),*) -> $out:ident;)*) => {$(
+    ($at:tt: $($name:ident $(<const $bits:ident: u32>)? ($($x:ident: $in:ident),*) -> $out:ident;)*) => {$(
         #[inline(always)]
         fn $name $(<const $bits: u32>)? (self, $($x: Self::$in),*) -> Self::$out {
             let l = self.0;
-            by_vector!(@ l $name [$($bits)?] $($x)*)
+            by_vector!(@ $at l $name [$($bits)?] $($x)*)
         }
     )*};
-    (@ $l:ident $name:ident [$($bits:ident)?] $a:ident) => {{
-        let [a, b, c, d] = $a;
-        [$l.$name$(::<$bits>)?(a), $l.$name$(::<$bits>)?(b), $l.$name$(::<$bits>)?(c), $l.$name$(::<$bits>)?(d)]
-    }};
-    (@ $l:ident $name:ident [] $a:ident $b:ident) => {{
-        let ([a, b, c, d], [e, f, g, h]) = ($a, $b);
-        [$l.$name(a, e), $l.$name(b, f), $l.$name(c, g), $l.$name(d, h)]
-    }};
-    (@ $l:ident $name:ident [] $a:ident $b:ident $c:ident) => {{
-        let ([a, b, c, d], [e, f, g, h], [i, j, k, m]) = ($a, $b, $c);
-        [$l.$name(a, e, i), $l.$name(b, f, j), $l.$name(c, g, k), $l.$name(d, h, m)]
-    }};
+    (@ [$($i:literal)*] $l:ident $name:ident [] $a:ident) => { [$($l.$name($a[$i])),*] };
+    (@ [$($i:literal)*] $l:ident $name:ident [$bits:ident] $a:ident) => { [$($l.$name::<$bits>($a[$i])),*] };
+    (@ [$($i:literal)*] $l:ident $name:ident [] $a:ident $b:ident) => { [$($l.$name($a[$i], $b[$i])),*] };
+    (@ [$($i:literal)*] $l:ident $name:ident [] $a:ident $b:ident $c:ident) => {
+        [$($l.$name($a[$i], $b[$i], $c[$i])),*]
+    };
 }
 
-impl<L: Lane> Arithmetic for Four<L> {
-    type V = [L::V; 4];
-    type M = [L::M; 4];
-    const FUSED: bool = L::FUSED;
+macro_rules! groups {
+    ($($(#[$doc:meta])* $name:ident $vectors:literal [$($i:literal)*] |$f:ident, $v:ident| $reduced:expr;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy)]
+        pub(crate) struct $name<L>(pub(crate) L);
 
-    by_vector! {
-        add(a: V, b: V) -> V;
-        sub(a: V, b: V) -> V;
-        mul(a: V, b: V) -> V;
-        div(a: V, b: V) -> V;
-        mul_add(a: V, b: V, c: V) -> V;
-        max(a: V, b: V) -> V;
-        min(a: V, b: V) -> V;
-        gt(a: V, b: V) -> M;
-        eq(a: V, b: V) -> M;
-        is_negative(a: V) -> M;
-        select(mask: M, yes: V, no: V) -> V;
-        bits_and(a: V, b: V) -> V;
-        bits_or(a: V, b: V) -> V;
-        bits_xor(a: V, b: V) -> V;
-        bits_add(a: V, b: V) -> V;
-        bits_sub(a: V, b: V) -> V;
-        bits_shl<const BITS: u32>(a: V) -> V;
-        bits_shr<const BITS: u32>(a: V) -> V;
-    }
+        impl<L: Lane> Group<L> for $name<L> {
+            const VECTORS: usize = $vectors;
 
-    #[inline(always)]
-    fn splat(self, x: f32) -> [L::V; 4] {
-        [self.0.splat(x); 4]
-    }
-    #[inline(always)]
-    fn pick(self, table: &[f32; 4], [a, b, c, d]: [L::V; 4]) -> [L::V; 4] {
-        let l = self.0;
-        [l.pick(table, a), l.pick(table, b), l.pick(table, c), l.pick(table, d)]
-    }
-    #[inline(always)]
-    fn scale(self, [a, b, c, d]: [L::V; 4], [e, f, g, h]: [L::V; 4]) -> Option<[L::V; 4]> {
-        let l = self.0;
-        Some([l.scale(a, e)?, l.scale(b, f)?, l.scale(c, g)?, l.scale(d, h)?])
-    }
+            #[inline(always)]
+            fn lane(self) -> L {
+                self.0
+            }
+            #[inline(always)]
+            fn of(self, mut f: impl FnMut(usize) -> L::V) -> Self::V {
+                [$(f($i)),*]
+            }
+            #[inline(always)]
+            fn repeat(self, a: L::V) -> Self::V {
+                [a; $vectors]
+            }
+            #[inline(always)]
+            fn for_each(self, group: Self::V, mut f: impl FnMut(usize, L::V)) {
+                $(f($i, group[$i]);)*
+            }
+            #[inline(always)]
+            fn reduce(self, $v: Self::V, $f: impl Fn(L::V, L::V) -> L::V) -> L::V {
+                $reduced
+            }
+        }
+
+        impl<L: Lane> Arithmetic for $name<L> {
+            type V = [L::V; $vectors];
+            type M = [L::M; $vectors];
+            const FUSED: bool = L::FUSED;
+
+            by_vector! {
+                [$($i)*]:
+                add(a: V, b: V) -> V;
+                sub(a: V, b: V) -> V;
+                mul(a: V, b: V) -> V;
+                div(a: V, b: V) -> V;
+                mul_add(a: V, b: V, c: V) -> V;
+                max(a: V, b: V) -> V;
+                min(a: V, b: V) -> V;
+                gt(a: V, b: V) -> M;
+                eq(a: V, b: V) -> M;
+                is_negative(a: V) -> M;
+                select(mask: M, yes: V, no: V) -> V;
+                bits_and(a: V, b: V) -> V;
+                bits_or(a: V, b: V) -> V;
+                bits_xor(a: V, b: V) -> V;
+                bits_add(a: V, b: V) -> V;
+                bits_sub(a: V, b: V) -> V;
+                bits_shl<const BITS: u32>(a: V) -> V;
+                bits_shr<const BITS: u32>(a: V) -> V;
+            }
+
+            #[inline(always)]
+            fn splat(self, x: f32) -> Self::V {
+                [self.0.splat(x); $vectors]
+            }
+            #[inline(always)]
+            fn pick(self, table: &[f32; 4], index: Self::V) -> Self::V {
+                [$(self.0.pick(table, index[$i])),*]
+            }
+            #[inline(always)]
+            fn scale(self, a: Self::V, n: Self::V) -> Option<Self::V> {
+                Some([$(self.0.scale(a[$i], n[$i])?),*])
+            }
+        }
+    )*};
+}
+
+groups! {
+    /// Four vectors.
+    Four 4 [0 1 2 3] |f, v| f(f(v[0], v[1]), f(v[2], v[3]));
+    /// Eight vectors.
+    Eight 8 [0 1 2 3 4 5 6 7]
+        |f, v| f(f(f(v[0], v[1]), f(v[2], v[3])), f(f(v[4], v[5]), f(v[6], v[7])));
 }

@@ -81,8 +81,8 @@ fn of_block<L: Lane>(l: L, row: &[f32], block: usize, k: usize) -> L::V {
         l,
         #[inline(always)]
         |chunk| {
-            let a = load_whole(l, row, Place { quad: first, chunk, k });
-            let b = load_whole(l, row, Place { quad: second, chunk, k });
+            let a = load_whole(l.group(), row, Place { unit: first, chunk, k });
+            let b = load_whole(l.group(), row, Place { unit: second, chunk, k });
             match (a, b) {
                 (Some(a), Some(b)) => l.group().max(a, b),
                 _ => l.group().splat(f32::MIN),
@@ -97,9 +97,9 @@ fn of_quad<L: Lane>(l: L, row: &[f32], quad: usize, k: usize) -> L::V {
     of_groups(
         l,
         #[inline(always)]
-        |chunk| match load_whole(l, row, Place { quad, chunk, k }) {
+        |chunk| match load_whole(l.group(), row, Place { unit: quad, chunk, k }) {
             Some(whole) => whole,
-            None => load_part(l, row, Place { quad, chunk, k }, f32::MIN),
+            None => load_part(l.group(), row, Place { unit: quad, chunk, k }, f32::MIN),
         },
     )
 }
@@ -109,8 +109,8 @@ fn of_quad<L: Lane>(l: L, row: &[f32], quad: usize, k: usize) -> L::V {
 fn of_groups<L: Lane>(l: L, at_chunk: impl Fn(usize) -> Vs<L>) -> L::V {
     let g = l.group();
     let mut largest = at_chunk(0);
-    for group in 1..groups::<L>() {
-        largest = g.max(at_chunk(group * QUAD / groups::<L>()), largest);
+    for group in 1..groups::<L, L::Group>() {
+        largest = g.max(at_chunk(group * QUAD / groups::<L, L::Group>()), largest);
     }
     g.reduce(
         largest,

@@ -1,9 +1,11 @@
 //! What a pass reads and writes, group by group: whole quads as they are, the last as far as it goes.
 
-use super::{Arithmetic, Chunk, Group, LANES, Lane, QUAD};
+use super::{Arithmetic, BLOCK, Chunk, Group, LANES, Lane, QUAD, unit};
 
 /// The vectors of a group.
 pub(crate) type Vs<L> = <<L as Lane>::Group as Arithmetic>::V;
+/// The vectors of a large group.
+pub(super) type LargeVs<L> = <<L as Lane>::LargeGroup as Arithmetic>::V;
 
 /// Where a pass reads its row and, if it writes, where to. Which of the three it is stays open until the program runs:
 /// one body serves them all, and to ask costs nothing beside a group.
@@ -96,36 +98,37 @@ impl<'a> Stream<'a> {
 
     /// A group at the end of a row of `len`.
     #[inline(always)]
-    pub(super) fn load_part<L: Lane>(&self, l: L, at: Place, len: usize) -> Vs<L> {
+    pub(super) fn load_part<L: Lane, G: Group<L>>(&self, g: G, at: Place, len: usize) -> G::V {
+        let l = g.lane();
         match *self {
-            Self::Splat(x) => l.group().of(
+            Self::Splat(x) => g.of(
                 #[inline(always)]
-                |v| match len.saturating_sub(at.element::<L>(v)) {
+                |v| match len.saturating_sub(at.element::<L, G>(v)) {
                     left if left >= L::N => l.splat(x),
                     left => l.load_part([x; LANES].get(..left).unwrap_or_default(), 0.0),
                 },
             ),
-            Self::Slice(slice) => load_part(l, slice, at, 0.0),
+            Self::Slice(slice) => load_part(g, slice, at, 0.0),
         }
     }
 
-    /// A group of a whole quad.
+    /// A group of a whole unit.
     #[inline(always)]
-    pub(super) fn load_whole<L: Lane>(&self, l: L, at: Place) -> Vs<L> {
+    pub(super) fn load_whole<L: Lane, G: Group<L>>(&self, g: G, at: Place) -> G::V {
         match *self {
-            Self::Splat(x) => l.group().splat(x),
-            Self::Slice(slice) => match load_whole(l, slice, at) {
+            Self::Splat(x) => g.splat(x),
+            Self::Slice(slice) => match load_whole(g, slice, at) {
                 Some(whole) => whole,
-                None => l.group().splat(0.0),
+                None => g.splat(0.0),
             },
         }
     }
 }
 
-/// Where in a row a group is: in a quad, the vectors `k` of the chunks from `chunk` on.
+/// Where in a row a group is: in a unit, the vectors `k` of the chunks from `chunk` on.
 #[derive(Clone, Copy)]
 pub(super) struct Place {
-    pub(super) quad: usize,
+    pub(super) unit: usize,
     pub(super) chunk: usize,
     pub(super) k: usize,
 }
@@ -133,26 +136,34 @@ pub(super) struct Place {
 impl Place {
     /// Where vector `v` of the group starts.
     #[inline(always)]
-    pub(super) fn element<L: Lane>(self, v: usize) -> usize {
-        (self.quad * QUAD + self.chunk + v) * LANES + self.k * L::N
+    pub(super) fn element<L: Lane, G: Group<L>>(self, v: usize) -> usize {
+        (self.unit * unit::<L, G>() + self.chunk + v) * LANES + self.k * L::N
     }
 }
 
 #[inline(always)]
-fn quad(row: &[f32], quad: usize) -> Option<&[Chunk; QUAD]> {
-    row.as_chunks::<{ QUAD * LANES }>().0.get(quad)?.as_chunks().0.first_chunk()
+fn whole_unit<L: Lane, G: Group<L>>(row: &[f32], i: usize) -> Option<&[Chunk]> {
+    let unit: &[f32] = match unit::<L, G>() {
+        QUAD => row.as_chunks::<{ QUAD * LANES }>().0.get(i)?,
+        _ => row.as_chunks::<BLOCK>().0.get(i)?,
+    };
+    Some(unit.as_chunks().0)
 }
 
 #[inline(always)]
-fn quad_mut(row: &mut [f32], quad: usize) -> Option<&mut [Chunk; QUAD]> {
-    row.as_chunks_mut::<{ QUAD * LANES }>().0.get_mut(quad)?.as_chunks_mut().0.first_chunk_mut()
+fn whole_unit_mut<L: Lane, G: Group<L>>(row: &mut [f32], i: usize) -> Option<&mut [Chunk]> {
+    let unit: &mut [f32] = match unit::<L, G>() {
+        QUAD => row.as_chunks_mut::<{ QUAD * LANES }>().0.get_mut(i)?,
+        _ => row.as_chunks_mut::<BLOCK>().0.get_mut(i)?,
+    };
+    Some(unit.as_chunks_mut().0)
 }
 
-/// A group of a whole quad, if it is there.
+/// A group of a whole unit, if it is there.
 #[inline(always)]
-pub(super) fn load_whole<L: Lane>(l: L, row: &[f32], at: Place) -> Option<Vs<L>> {
-    let chunks = quad(row, at.quad)?;
-    Some(l.group().of(
+pub(super) fn load_whole<L: Lane, G: Group<L>>(g: G, row: &[f32], at: Place) -> Option<G::V> {
+    let (l, chunks) = (g.lane(), whole_unit::<L, G>(row, at.unit)?);
+    Some(g.of(
         #[inline(always)]
         |v| match chunks.get(at.chunk + v) {
             Some(chunk) => l.load(chunk, at.k),
@@ -163,18 +174,18 @@ pub(super) fn load_whole<L: Lane>(l: L, row: &[f32], at: Place) -> Option<Vs<L>>
 
 /// A group at the end of a row, with `fill` behind it.
 #[inline(always)]
-pub(super) fn load_part<L: Lane>(l: L, row: &[f32], at: Place, fill: f32) -> Vs<L> {
-    l.group().of(
+pub(super) fn load_part<L: Lane, G: Group<L>>(g: G, row: &[f32], at: Place, fill: f32) -> G::V {
+    g.of(
         #[inline(always)]
-        |v| l.load_part(row.get(at.element::<L>(v)..).unwrap_or_default(), fill),
+        |v| g.lane().load_part(row.get(at.element::<L, G>(v)..).unwrap_or_default(), fill),
     )
 }
 
-/// Gives `put` the vectors of a group with their chunks of a whole quad, if it is there.
+/// Gives `put` the vectors of a group with their chunks of a whole unit, if it is there.
 #[inline(always)]
-fn each_whole<L: Lane>(l: L, row: &mut [f32], at: Place, y: Vs<L>, put: impl Fn(L::V, &mut Chunk)) {
-    let Some(chunks) = quad_mut(row, at.quad) else { return };
-    l.group().for_each(
+fn each_whole<L: Lane, G: Group<L>>(g: G, row: &mut [f32], at: Place, y: G::V, put: impl Fn(L::V, &mut Chunk)) {
+    let Some(chunks) = whole_unit_mut::<L, G>(row, at.unit) else { return };
+    g.for_each(
         y,
         #[inline(always)]
         |v, y| {
@@ -185,11 +196,12 @@ fn each_whole<L: Lane>(l: L, row: &mut [f32], at: Place, y: Vs<L>, put: impl Fn(
     );
 }
 
-/// Writes a group of a whole quad.
+/// Writes a group of a whole unit.
 #[inline(always)]
-pub(super) fn store_whole<L: Lane>(l: L, row: &mut [f32], at: Place, y: Vs<L>) {
+pub(super) fn store_whole<L: Lane, G: Group<L>>(g: G, row: &mut [f32], at: Place, y: G::V) {
+    let l = g.lane();
     each_whole(
-        l,
+        g,
         row,
         at,
         y,
@@ -198,11 +210,12 @@ pub(super) fn store_whole<L: Lane>(l: L, row: &mut [f32], at: Place, y: Vs<L>) {
     );
 }
 
-/// Writes a group of a whole quad past the caches.
+/// Writes a group of a whole unit past the caches.
 #[inline(always)]
-pub(super) fn stream<L: Lane>(l: L, row: &mut [f32], at: Place, y: Vs<L>) {
+pub(super) fn stream<L: Lane, G: Group<L>>(g: G, row: &mut [f32], at: Place, y: G::V) {
+    let l = g.lane();
     each_whole(
-        l,
+        g,
         row,
         at,
         y,
@@ -213,21 +226,21 @@ pub(super) fn stream<L: Lane>(l: L, row: &mut [f32], at: Place, y: Vs<L>) {
 
 /// Writes a group at the end of a row.
 #[inline(always)]
-pub(super) fn store_part<L: Lane>(l: L, row: &mut [f32], at: Place, y: Vs<L>) {
-    l.group().for_each(
+pub(super) fn store_part<L: Lane, G: Group<L>>(g: G, row: &mut [f32], at: Place, y: G::V) {
+    g.for_each(
         y,
         #[inline(always)]
-        |v, y| l.store_part(y, row.get_mut(at.element::<L>(v)..).unwrap_or_default()),
+        |v, y| g.lane().store_part(y, row.get_mut(at.element::<L, G>(v)..).unwrap_or_default()),
     );
 }
 
 /// Asks for what a group will read later.
 #[inline(always)]
-pub(super) fn prefetch<L: Lane>(l: L, row: &[f32], at: Place) {
-    if let (Some(chunks), 0) = (quad(row, at.quad), at.k) {
-        for v in 0..<L::Group as Group<L>>::VECTORS {
+pub(super) fn prefetch<L: Lane, G: Group<L>>(g: G, row: &[f32], at: Place) {
+    if let (Some(chunks), 0) = (whole_unit::<L, G>(row, at.unit), at.k) {
+        for v in 0..G::VECTORS {
             if let Some(chunk) = chunks.get(at.chunk + v) {
-                l.prefetch(chunk);
+                g.lane().prefetch(chunk);
             }
         }
     }

@@ -11,7 +11,6 @@
 //! the length. What is missing at the end of a row is 0. The order depends on positions, and in
 //! [`walk_without`](super::walk_without) on which block has the peak; never on `Lane::N`.
 
-use super::span::Vs;
 use super::{Arithmetic, Four, Group, LANES, Lane, QUAD, groups};
 
 /// `J` sums over a row.
@@ -31,20 +30,20 @@ impl<L: Lane, const J: usize> Sums<L, J> {
         Self { part: zero, hi: zero, lo: zero, ones: l.splat_wide(0.0) }
     }
 
-    /// The terms of a quad, of which the groups are given one by one. If there is a `one`, the first of them are
+    /// The terms of a unit, of which the groups are given one by one. If there is a `one`, the first of them are
     /// counted where they are that, and not added.
     #[inline(always)]
-    pub(super) fn add_quad(
+    pub(super) fn add_unit<G: Group<L>>(
         &mut self,
-        l: L,
+        g: G,
         k: usize,
         one: Option<f32>,
-        mut group: impl FnMut(usize) -> Option<[Vs<L>; J]>,
+        mut group: impl FnMut(usize) -> Option<[G::V; J]>,
     ) {
-        let g = l.group();
+        let l = g.lane();
         let mut of_groups = [[l.splat(0.0); QUAD]; J];
-        for i in 0..groups::<L>() {
-            let Some(mut terms) = group(i * QUAD / groups::<L>()) else { break };
+        for i in 0..groups::<L, G>() {
+            let Some(mut terms) = group(i * G::VECTORS) else { break };
             if let (Some(one), Some(ones), Some(first)) = (one, self.ones.as_mut().get_mut(k), terms.first_mut()) {
                 let mut new = g.splat(0.0);
                 *first = counted(g, *first, g.splat(one), &mut new);
@@ -59,8 +58,8 @@ impl<L: Lane, const J: usize> Sums<L, J> {
         for (j, &of_groups) in of_groups.iter().enumerate() {
             if let Some(part) = self.part.get_mut(j).and_then(|part| part.as_mut().get_mut(k)) {
                 let [first, ..] = of_groups;
-                let of_quad = if groups::<L>() == 1 { first } else { Four(l).sum(of_groups) };
-                *part = l.add(*part, of_quad);
+                let of_unit = if groups::<L, G>() == 1 { first } else { Four(l).sum(of_groups) };
+                *part = l.add(*part, of_unit);
             }
         }
     }

@@ -1,8 +1,8 @@
 //! One pass over a row: the only loops over elements.
 
-use super::span::{Place, Vs, load_part, load_whole, prefetch, store_part, store_whole, stream};
+use super::span::{LargeVs, Place, Vs, load_part, load_whole, prefetch, store_part, store_whole, stream};
 use super::sums::Sums;
-use super::{Arithmetic, BLOCK, Chunk, LANES, Lane, Peak, QUAD, QUADS, Span, Stream, groups};
+use super::{BLOCK, Chunk, Group, LANES, Lane, Peak, QUAD, QUADS, Span, Stream, groups, unit};
 
 /// Calls `f` with every vector of the row and of the further inputs, group by group, writes what it gives where the row
 /// has somewhere to write, and returns the sums over the row of the `J` terms it gives.
@@ -14,9 +14,24 @@ pub(crate) fn walk<L: Lane, const I: usize, const J: usize>(
     span: &mut Span<'_>,
     fill: f32,
     further: [Stream<'_>; I],
+    f: impl Fn(Vs<L>, [Vs<L>; I]) -> (Vs<L>, [Vs<L>; J]) + Copy,
+) -> [f32; J] {
+    let g = l.group();
+    let (_, sums) = Pass { fill, further }.over(l, span, None, (g, f), f);
+    sums
+}
+
+/// [`walk`], of whole blocks in large groups, for which there is a function of its own.
+#[inline(always)]
+pub(crate) fn walk_large<L: Lane, const I: usize, const J: usize>(
+    l: L,
+    span: &mut Span<'_>,
+    fill: f32,
+    further: [Stream<'_>; I],
+    large: impl Fn(LargeVs<L>, [LargeVs<L>; I]) -> (LargeVs<L>, [LargeVs<L>; J]),
     f: impl Fn(Vs<L>, [Vs<L>; I]) -> (Vs<L>, [Vs<L>; J]),
 ) -> [f32; J] {
-    let (_, sums) = Pass { l, fill, further, f }.over(span, None);
+    let (_, sums) = Pass { fill, further }.over(l, span, None, (l.large_group(), large), f);
     sums
 }
 
@@ -29,28 +44,32 @@ pub(crate) fn walk<L: Lane, const I: usize, const J: usize>(
 pub(crate) fn walk_without<L: Lane, const I: usize, const J: usize>(
     l: L,
     span: &mut Span<'_>,
-    (one, peak): (f32, Peak),
+    without: (f32, Peak),
     fill: f32,
     further: [Stream<'_>; I],
-    f: impl Fn(Vs<L>, [Vs<L>; I]) -> (Vs<L>, [Vs<L>; J]),
+    f: impl Fn(Vs<L>, [Vs<L>; I]) -> (Vs<L>, [Vs<L>; J]) + Copy,
 ) -> (f32, [f32; J]) {
-    Pass { l, fill, further, f }.over(span, Some((one, peak)))
+    let g = l.group();
+    Pass { fill, further }.over(l, span, Some(without), (g, f), f)
 }
 
-struct Pass<'a, L, F, const I: usize> {
-    l: L,
+struct Pass<'a, const I: usize> {
     fill: f32,
     further: [Stream<'a>; I],
-    f: F,
 }
 
-impl<L: Lane, F, const I: usize> Pass<'_, L, F, I> {
+impl<const I: usize> Pass<'_, I> {
+    /// Whole blocks in which nothing is sought in the groups of `g`, others and what is left behind them in those of `l`.
     #[inline(always)]
-    fn over<const J: usize>(&self, span: &mut Span<'_>, without: Option<(f32, Peak)>) -> (f32, [f32; J])
-    where
-        F: Fn(Vs<L>, [Vs<L>; I]) -> (Vs<L>, [Vs<L>; J]),
-    {
-        let (l, len) = (self.l, span.read().len());
+    fn over<L: Lane, G: Group<L>, const J: usize>(
+        &self,
+        l: L,
+        span: &mut Span<'_>,
+        without: Option<(f32, Peak)>,
+        (g, of_blocks): (G, impl Fn(G::V, [G::V; I]) -> (G::V, [G::V; J])),
+        f: impl Fn(Vs<L>, [Vs<L>; I]) -> (Vs<L>, [Vs<L>; J]),
+    ) -> (f32, [f32; J]) {
+        let len = span.read().len();
         let blocks = len / BLOCK;
         // The block of the peak takes the last place of the whole ones.
         let (plain, last) = match without {
@@ -68,14 +87,15 @@ impl<L: Lane, F, const I: usize> Pass<'_, L, F, I> {
         // Without lanes, the second loop serves all.
         let unrolled = if L::N == 1 { 0 } else { plain };
         for i in 0..unrolled {
-            let block = place_of(i);
-            for quad in block * QUADS..(block + 1) * QUADS {
-                self.add_quad(
+            let (block, units) = (place_of(i), BLOCK / LANES / unit::<L, G>());
+            for unit in block * units..(block + 1) * units {
+                add_unit(
+                    g,
                     &mut sums,
-                    quad,
+                    unit,
                     None,
                     #[inline(always)]
-                    |at| Some(self.whole(span, at)),
+                    |at| Some(self.whole(g, span, at, &of_blocks)),
                 );
             }
             sums.end_block(l);
@@ -83,26 +103,29 @@ impl<L: Lane, F, const I: usize> Pass<'_, L, F, I> {
         // Where nothing is sought, one whole quad at most is left for the second loop, and taken as a part: shorter
         // code.
         let whole = if without.is_some() && L::N > 1 { len / (QUAD * LANES) } else { 0 };
+        let g = l.group();
         for i in unrolled..len.div_ceil(BLOCK) {
             let one = without.and_then(|(one, _)| if i < plain { None } else { Some(one) });
             let block = place_of(i);
             let (start, end) = (block * QUADS, ((block + 1) * QUADS).min(len.div_ceil(QUAD * LANES)));
             for quad in start..end.min(whole) {
-                self.add_quad(
+                add_unit(
+                    g,
                     &mut sums,
                     quad,
                     one,
                     #[inline(always)]
-                    |at| Some(self.whole(span, at)),
+                    |at| Some(self.whole(g, span, at, &f)),
                 );
             }
             for quad in start.max(whole)..end {
-                self.add_quad(
+                add_unit(
+                    g,
                     &mut sums,
                     quad,
                     one,
                     #[inline(always)]
-                    |at| self.part(span, len, at),
+                    |at| self.part(g, span, len, at, &f),
                 );
             }
             sums.end_block(l);
@@ -110,74 +133,82 @@ impl<L: Lane, F, const I: usize> Pass<'_, L, F, I> {
         sums.total(l)
     }
 
+    /// The terms of a group of a whole unit.
     #[inline(always)]
-    fn add_quad<const J: usize>(
+    fn whole<L: Lane, G: Group<L>, const J: usize>(
         &self,
-        sums: &mut Sums<L, J>,
-        quad: usize,
-        one: Option<f32>,
-        mut group: impl FnMut(Place) -> Option<[Vs<L>; J]>,
-    ) {
-        for k in 0..LANES / L::N {
-            sums.add_quad(
-                self.l,
-                k,
-                one,
-                #[inline(always)]
-                |chunk| group(Place { quad, chunk, k }),
-            );
-        }
-    }
-
-    /// The terms of a group of a whole quad.
-    #[inline(always)]
-    fn whole<const J: usize>(&self, span: &mut Span<'_>, at: Place) -> [Vs<L>; J]
-    where
-        F: Fn(Vs<L>, [Vs<L>; I]) -> (Vs<L>, [Vs<L>; J]),
-    {
-        let (l, zero) = (self.l, self.l.group().splat(0.0));
-        let Some(x) = load_whole(l, span.read(), at) else { return [zero; J] };
+        g: G,
+        span: &mut Span<'_>,
+        at: Place,
+        f: &impl Fn(G::V, [G::V; I]) -> (G::V, [G::V; J]),
+    ) -> [G::V; J] {
+        let zero = g.splat(0.0);
+        let Some(x) = load_whole(g, span.read(), at) else { return [zero; J] };
         let mut others = [zero; I];
         for (i, other) in others.iter_mut().enumerate() {
             if let Some(stream) = self.further.get(i) {
-                *other = stream.load_whole(l, at);
+                *other = stream.load_whole(g, at);
             }
         }
-        let (y, terms) = (self.f)(x, others);
-        prefetch(l, span.to_bring_near(), at);
-        store_whole(l, span.write(), at, y);
+        // Not `f`: the reference is a function too, which is not inlined.
+        let (y, terms) = (*f)(x, others);
+        prefetch(g, span.to_bring_near(), at);
+        store_whole(g, span.write(), at, y);
         terms
     }
 
     /// The terms of a group, if the row reaches it.
     #[inline(always)]
-    fn part<const J: usize>(&self, span: &mut Span<'_>, len: usize, at: Place) -> Option<[Vs<L>; J]>
-    where
-        F: Fn(Vs<L>, [Vs<L>; I]) -> (Vs<L>, [Vs<L>; J]),
-    {
-        if at.element::<L>(0) >= len {
+    fn part<L: Lane, G: Group<L>, const J: usize>(
+        &self,
+        g: G,
+        span: &mut Span<'_>,
+        len: usize,
+        at: Place,
+        f: &impl Fn(G::V, [G::V; I]) -> (G::V, [G::V; J]),
+    ) -> Option<[G::V; J]> {
+        if at.element::<L, G>(0) >= len {
             return None;
         }
-        let (l, zero) = (self.l, self.l.group().splat(0.0));
-        let x = load_part(l, span.read(), at, self.fill);
-        let mut others = [zero; I];
+        let x = load_part(g, span.read(), at, self.fill);
+        let mut others = [g.splat(0.0); I];
         for (i, other) in others.iter_mut().enumerate() {
             if let Some(stream) = self.further.get(i) {
-                *other = stream.load_part(l, at, len);
+                *other = stream.load_part(g, at, len);
             }
         }
-        let (y, terms) = (self.f)(x, others);
+        // Not `f`: the reference is a function too, which is not inlined.
+        let (y, terms) = (*f)(x, others);
         if span.is_written() {
-            store_part(l, span.write(), at, y);
+            store_part(g, span.write(), at, y);
         }
         Some(terms)
+    }
+}
+
+#[inline(always)]
+fn add_unit<L: Lane, G: Group<L>, const J: usize>(
+    g: G,
+    sums: &mut Sums<L, J>,
+    unit: usize,
+    one: Option<f32>,
+    mut group: impl FnMut(Place) -> Option<[G::V; J]>,
+) {
+    for k in 0..LANES / L::N {
+        sums.add_unit(
+            g,
+            k,
+            one,
+            #[inline(always)]
+            |chunk| group(Place { unit, chunk, k }),
+        );
     }
 }
 
 /// `f` of every vector of a row that is too long for the caches, written past them where it goes to another place: what
 /// is written is not read before, and pushes nothing out.
 #[inline(always)]
-pub(crate) fn map_streamed<L: Lane>(l: L, span: &mut Span<'_>, f: impl Fn(Vs<L>) -> Vs<L>) {
+pub(crate) fn map_streamed<L: Lane>(l: L, span: &mut Span<'_>, f: impl Fn(Vs<L>) -> Vs<L> + Copy) {
     let f = {
         #[inline(always)]
         |x, []: [Vs<L>; 0]| (f(x), [])
@@ -197,13 +228,13 @@ pub(crate) fn map_streamed<L: Lane>(l: L, span: &mut Span<'_>, f: impl Fn(Vs<L>)
     else {
         return;
     };
-    for quad in 0..end / (QUAD * LANES) {
+    for unit in 0..end / (QUAD * LANES) {
         for k in 0..LANES / L::N {
-            for group in 0..groups::<L>() {
-                let at = Place { quad, chunk: group * QUAD / groups::<L>(), k };
-                if let Some(x) = load_whole(l, from, at) {
+            for group in 0..groups::<L, L::Group>() {
+                let at = Place { unit, chunk: group * QUAD / groups::<L, L::Group>(), k };
+                if let Some(x) = load_whole(l.group(), from, at) {
                     let (y, []) = f(x, []);
-                    stream(l, to, at, y);
+                    stream(l.group(), to, at, y);
                 }
             }
         }
