@@ -22,12 +22,12 @@ Loops
 
 The model of Zen 5, which is not among those: pipes 0 to 3 for vectors, each starts an operation a cycle.
 
-    0, 1    multiplications, FMA, blends by a vector's sign
+    0, 1    multiplications, FMA, blends by a vector's sign; division takes two
     2, 3    add, subtract, max, min, comparisons to a vector, conversions, shifts; scalef takes two
     1, 2    permutes, comparisons to a mask
     any     integer add and subtract, logic, blends by a mask
     none    moves between registers
-    division: 5 cycles of its own unit, at any width
+    division: also 2.5 cycles of its own unit, at any width
 
 Also a cycle: 2 vector loads, 1 store of 512 bits or 2 shorter, 8 instructions. The bound is the largest of these, and
 over all sets of pipes: operations that fit no other pipe, over the pipes of the set. The pipes and the division were
@@ -90,13 +90,14 @@ INT3 = 0xCC
 # The first that matches the mnemonic, after its `v`: the pipes, and operations for each.
 PIPES: list[tuple[str, str, int]] = [
     (r"scalef", "23", 2),
+    (r"div", "01", 2),
     (r"fn?m(add|sub)|mul[ps][sd]|blendv", "01", 1),
     (r"(add|sub|max|min)[ps][sd]|cvt|roundp|p(sll|srl|sra)|p(max|min)", "23", 1),
     (r"perm|shuf|unpck|broadcast|insert|extract|p?movmsk|pmov|cmp|pcmp|ptest", "12", 1),
     (r"mov", "", 0),
     (r"", "0123", 1),
 ]
-DIVISION_CYCLES = 5.0
+DIVISION_CYCLES = 2.5
 WIDTH = 8
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -146,7 +147,7 @@ class Instruction:
     def pipes(self) -> tuple[str, int]:
         """The pipes that can execute it, and how many operations it is."""
         is_load_alone = self.is_vector_load and self.does("mov|broadcast")
-        if not self.is_vector or self.is_vector_store or is_load_alone or self.does("div"):
+        if not self.is_vector or self.is_vector_store or is_load_alone:
             return "", 0
         if self.does("cmp") and "%k" not in self.text:
             return "23", 1

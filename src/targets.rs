@@ -1,7 +1,8 @@
 //! What the truth may look like: class indices in any integer width, lists of hot classes, or dense rows of labels
 //! ([`Rows`]).
 
-use crate::{Error, Rows};
+use crate::lane::{Lane, Op};
+use crate::{Backend, Error, Rows};
 
 /// Everything that a loss takes as its `targets`: a slice or array of class indices, [`ClassIndices`], [`HotClasses`],
 /// dense labels as [`Rows`], or a slice or array of `f32` as one row of dense labels. A `Vec` goes in as `&vec[..]`.
@@ -132,8 +133,16 @@ impl<'a> ClassIndices<'a> {
     }
 
     /// Refuses an index outside `0..classes` that is not to be ignored. `per_row` of them belong to a row.
-    pub(crate) fn check(&self, per_row: usize, classes: usize, ignore: Option<i64>) -> Result<(), Error> {
-        if self.0.are_below(classes) {
+    pub(crate) fn check(
+        &self,
+        backend: Backend,
+        per_row: usize,
+        classes: usize,
+        ignore: Option<i64>,
+    ) -> Result<(), Error> {
+        // Of a few, the dispatch would cost more than it saves.
+        let backend = if self.len() < WORTH_DISPATCHING { Backend::SCALAR } else { backend };
+        if backend.run(AreBelow { indices: self.0, classes }) {
             return Ok(());
         }
         for position in 0..self.len() {
@@ -166,14 +175,20 @@ impl<'a> HotClasses<'a> {
         Self { indices: indices.into(), per_row }
     }
 
-    pub(crate) fn check(&self, rows: usize, classes: usize, ignore: Option<i64>) -> Result<(), Error> {
+    pub(crate) fn check(
+        &self,
+        backend: Backend,
+        rows: usize,
+        classes: usize,
+        ignore: Option<i64>,
+    ) -> Result<(), Error> {
         let (argument, found) = ("targets", self.indices.len());
         let expected =
             rows.checked_mul(self.per_row).ok_or(Error::Overflow { argument, rows, stride: self.per_row })?;
         if found != expected {
             return Err(Error::Length { argument, expected, found });
         }
-        self.indices.check(self.per_row, classes, ignore)
+        self.indices.check(backend, self.per_row, classes, ignore)
     }
 
     /// The hot classes of a row.
@@ -185,6 +200,24 @@ impl<'a> HotClasses<'a> {
                 Class::Ignored => None,
             }
         })
+    }
+}
+
+/// Indices of which the check is worth the instructions of a backend.
+const WORTH_DISPATCHING: usize = 64;
+
+/// [`Indices::are_below`] with the instructions of a backend: the compiler makes vectors of it.
+struct AreBelow<'a> {
+    indices: Indices<'a>,
+    classes: usize,
+}
+
+impl Op for AreBelow<'_> {
+    type Out = bool;
+
+    #[inline(always)]
+    fn run<L: Lane>(self, _: L) -> bool {
+        self.indices.are_below(self.classes)
     }
 }
 
@@ -205,6 +238,7 @@ macro_rules! index_widths {
 
             /// Whether all are, in one loop without exits and comparisons, which instruction sets lack for some widths: the
             /// sign of an index, or of the last class less it, shows one that is not.
+            #[inline(always)]
             fn are_below(&self, classes: usize) -> bool {
                 let last = (classes as i64).wrapping_sub(1);
                 let signs = match self {

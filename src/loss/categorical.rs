@@ -2,7 +2,7 @@
 
 use super::{EmptyRow, Kind, LogClamp, Loss, Reduction, Sealed, TakesIndices, check_label_smoothing, target};
 use crate::kernel::{probability, softmax_loss};
-use crate::{ClassIndices, Error, Rows};
+use crate::{Backend, ClassIndices, Error, Rows};
 
 /// Categorical cross-entropy of logits: softmax and cross-entropy in one, also called softmax loss.
 ///
@@ -163,7 +163,7 @@ impl<'a> SoftmaxCrossEntropy<'a> {
     }
 
     fn indexed(&self, x: Rows<'_>, targets: ClassIndices<'a>) -> Result<softmax_loss::Indexed<'a>, Error> {
-        check_indices(targets, x, self.ignore_index)?;
+        check_indices(self.backend_in_use(), targets, x, self.ignore_index)?;
         Ok(softmax_loss::Indexed {
             targets,
             ignore_index: self.ignore_index,
@@ -208,7 +208,7 @@ impl<'a> ProbabilityCrossEntropy<'a> {
     }
 
     fn indexed(&self, x: Rows<'_>, targets: ClassIndices<'a>) -> Result<probability::Indexed<'a>, Error> {
-        check_indices(targets, x, self.ignore_index)?;
+        check_indices(self.backend_in_use(), targets, x, self.ignore_index)?;
         Ok(probability::Indexed {
             targets,
             ignore_index: self.ignore_index,
@@ -230,7 +230,7 @@ impl<'a> NllLoss<'a> {
     }
 
     fn indexed(&self, x: Rows<'_>, targets: ClassIndices<'a>) -> Result<probability::Indexed<'a>, Error> {
-        check_indices(targets, x, self.ignore_index)?;
+        check_indices(self.backend_in_use(), targets, x, self.ignore_index)?;
         Ok(probability::Indexed {
             targets,
             ignore_index: self.ignore_index,
@@ -303,9 +303,14 @@ target!(ClassIndices for Probability, ProbabilityCrossEntropy::indexed);
 target!(Rows for Probability, ProbabilityCrossEntropy::labelled);
 target!(ClassIndices for Nll, NllLoss::indexed);
 
-fn check_indices(targets: ClassIndices<'_>, x: Rows<'_>, ignore_index: Option<i64>) -> Result<(), Error> {
+fn check_indices(
+    backend: Backend,
+    targets: ClassIndices<'_>,
+    x: Rows<'_>,
+    ignore_index: Option<i64>,
+) -> Result<(), Error> {
     if targets.len() != x.rows() {
         return Err(Error::Length { argument: "targets", expected: x.rows(), found: targets.len() });
     }
-    targets.check(1, x.classes(), ignore_index)
+    targets.check(backend, 1, x.classes(), ignore_index)
 }
