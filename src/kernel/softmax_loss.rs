@@ -245,6 +245,7 @@ impl RowLoss for Indexed<'_> {
         uniform.then(|| Share::of_row(1.0, classes))
     }
 
+    #[inline(always)]
     fn marks(&self, row: usize, to: &mut [f32]) {
         self.targets.marks(row, to);
     }
