@@ -126,6 +126,10 @@ pub(crate) trait Lane: Arithmetic {
     fn first_true(self, mask: Self::M) -> Option<usize>;
     /// Lane `i` receives lane `i ^ DISTANCE`: a power of two less than `N`.
     fn swapped<const DISTANCE: usize>(self, a: Self::V) -> Self::V;
+    /// The even lanes of both vectors, and the odd ones.
+    fn deinterleaved(self, a: Self::V, b: Self::V) -> [Self::V; 2];
+    /// The lanes of both vectors in turn.
+    fn interleaved(self, a: Self::V, b: Self::V) -> [Self::V; 2];
     /// The vector at elements `k * N..` of a chunk, which must have it.
     fn load(self, chunk: &Chunk, k: usize) -> Self::V;
     /// Writes the vector at elements `k * N..` of a chunk, which must have it.

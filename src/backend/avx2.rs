@@ -184,48 +184,30 @@ impl Lane for Token {
     }
 
     #[inline(always)]
-    fn columns(self, from: &[f32], at: Grid, columns: &mut [__m256]) {
-        match (at, &mut *columns, from.as_chunks().0) {
-            (Grid { stride: 2, rows: 8.. }, [even, odd], [first, ..]) => {
-                [*even, *odd] = apart(self, self.load(first, 0), self.load(first, 1));
-            }
-            _ => x86::columns(self, from, at, columns),
+    fn deinterleaved(self, a: __m256, b: __m256) -> [__m256; 2] {
+        // SAFETY: the token is the proof that the instructions exist. No memory is touched.
+        unsafe {
+            let (even, odd) = (_mm256_shuffle_ps::<0x88>(a, b), _mm256_shuffle_ps::<0xdd>(a, b));
+            let (even, odd) = (_mm256_castps_pd(even), _mm256_castps_pd(odd));
+            let (even, odd) = (_mm256_permute4x64_pd::<0xd8>(even), _mm256_permute4x64_pd::<0xd8>(odd));
+            [_mm256_castpd_ps(even), _mm256_castpd_ps(odd)]
         }
     }
     #[inline(always)]
-    fn store_columns(self, columns: &[__m256], to: &mut [f32], at: Grid) {
-        match (at, columns, to.as_chunks_mut().0) {
-            (Grid { stride: 2, rows: 8.. }, &[a, b], [first, ..]) => {
-                let [low, high] = pairs(self, a, b);
-                self.store(low, first, 0);
-                self.store(high, first, 1);
-            }
-            _ => x86::store_columns(self, columns, to, at),
+    fn interleaved(self, a: __m256, b: __m256) -> [__m256; 2] {
+        // SAFETY: the token is the proof that the instructions exist. No memory is touched.
+        unsafe {
+            let (low, high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+            [_mm256_permute2f128_ps::<0x20>(low, high), _mm256_permute2f128_ps::<0x31>(low, high)]
         }
     }
-}
-
-/// The even lanes of both, and the odd ones.
-#[inline(always)]
-#[allow(unsafe_code, reason = "intrinsics")]
-fn apart(_: Token, a: __m256, b: __m256) -> [__m256; 2] {
-    // SAFETY: the token is the proof that the instructions exist. No memory is touched.
-    unsafe {
-        let (even, odd) = (_mm256_shuffle_ps::<0x88>(a, b), _mm256_shuffle_ps::<0xdd>(a, b));
-        let (even, odd) = (_mm256_castps_pd(even), _mm256_castps_pd(odd));
-        let (even, odd) = (_mm256_permute4x64_pd::<0xd8>(even), _mm256_permute4x64_pd::<0xd8>(odd));
-        [_mm256_castpd_ps(even), _mm256_castpd_ps(odd)]
+    #[inline(always)]
+    fn columns(self, from: &[f32], at: Grid, columns: &mut [__m256]) {
+        x86::columns(self, from, at, columns);
     }
-}
-
-/// The lanes of both in turn.
-#[inline(always)]
-#[allow(unsafe_code, reason = "intrinsics")]
-fn pairs(_: Token, a: __m256, b: __m256) -> [__m256; 2] {
-    // SAFETY: the token is the proof that the instructions exist. No memory is touched.
-    unsafe {
-        let (low, high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
-        [_mm256_permute2f128_ps::<0x20>(low, high), _mm256_permute2f128_ps::<0x31>(low, high)]
+    #[inline(always)]
+    fn store_columns(self, columns: &[__m256], to: &mut [f32], at: Grid) {
+        x86::store_columns(self, columns, to, at);
     }
 }
 

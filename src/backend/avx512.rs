@@ -169,24 +169,20 @@ impl Lane for Token {
     }
 
     #[inline(always)]
+    fn deinterleaved(self, a: __m512, b: __m512) -> [__m512; 2] {
+        [two_of(self, EVEN, a, b), two_of(self, ODD, a, b)]
+    }
+    #[inline(always)]
+    fn interleaved(self, a: __m512, b: __m512) -> [__m512; 2] {
+        [two_of(self, LOW_PAIRS, a, b), two_of(self, HIGH_PAIRS, a, b)]
+    }
+    #[inline(always)]
     fn columns(self, from: &[f32], at: Grid, columns: &mut [__m512]) {
-        match (at, &mut *columns, from.as_chunks().0) {
-            (Grid { stride: 2, rows: LANES.. }, [even, odd], [a, b, ..]) => {
-                let (a, b) = (self.load(a, 0), self.load(b, 0));
-                (*even, *odd) = (two_of(self, EVEN, a, b), two_of(self, ODD, a, b));
-            }
-            _ => x86::columns(self, from, at, columns),
-        }
+        x86::columns(self, from, at, columns);
     }
     #[inline(always)]
     fn store_columns(self, columns: &[__m512], to: &mut [f32], at: Grid) {
-        match (at, columns, to.as_chunks_mut().0) {
-            (Grid { stride: 2, rows: LANES.. }, &[a, b], [first, second, ..]) => {
-                self.store(two_of(self, LOW_PAIRS, a, b), first, 0);
-                self.store(two_of(self, HIGH_PAIRS, a, b), second, 0);
-            }
-            _ => x86::store_columns(self, columns, to, at),
-        }
+        x86::store_columns(self, columns, to, at);
     }
 }
 

@@ -176,6 +176,14 @@ impl<const SOFTWARE: bool> Lane for Scalar<SOFTWARE> {
         a
     }
     #[inline(always)]
+    fn deinterleaved(self, a: f32, b: f32) -> [f32; 2] {
+        [a, b]
+    }
+    #[inline(always)]
+    fn interleaved(self, a: f32, b: f32) -> [f32; 2] {
+        [a, b]
+    }
+    #[inline(always)]
     fn load(self, chunk: &Chunk, k: usize) -> f32 {
         chunk.get(k).copied().unwrap_or_default()
     }

@@ -166,6 +166,16 @@ impl Lane for Token {
     }
 
     #[inline(always)]
+    fn deinterleaved(self, a: f32x4, b: f32x4) -> [f32x4; 2] {
+        let ([a, b, c, d], [e, f, g, h]) = (a.to_array(), b.to_array());
+        [f32x4::new([a, c, e, g]), f32x4::new([b, d, f, h])]
+    }
+    #[inline(always)]
+    fn interleaved(self, a: f32x4, b: f32x4) -> [f32x4; 2] {
+        let ([a, c, e, g], [b, d, f, h]) = (a.to_array(), b.to_array());
+        [f32x4::new([a, b, c, d]), f32x4::new([e, f, g, h])]
+    }
+    #[inline(always)]
     fn columns(self, from: &[f32], at: Grid, columns: &mut [f32x4]) {
         if at.rows < 4 {
             return gather(self, from, at, columns);

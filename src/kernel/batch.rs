@@ -1,8 +1,8 @@
 //! A loss over the rows of a table: one row after the other, or short rows many at once.
 
-use super::{IS_FIRMWARE, Parts, RowLoss, Table, share_of, short, weight_at};
+use super::{IS_FIRMWARE, Parts, RowLoss, Side, Table, share_of, short, weight_at};
 use crate::Rows;
-use crate::lane::{Chunk, LANES, Lane, Op};
+use crate::lane::{Chunk, Group, LANES, Lane, Op};
 use crate::math::log1p;
 
 /// A [`RowLoss`] over a table.
@@ -53,58 +53,71 @@ impl<K: RowLoss> Batch<'_, '_, K> {
         pending.sum.total()
     }
 
-    /// `N` at once, of which some may not be active.
+    /// Many at once, of which some may not be active.
     #[inline(always)]
     fn short_rows<L: Lane>(self, l: L) -> f64 {
-        let (rows, classes) = (self.table.as_rows().rows(), self.table.as_rows().classes());
-        let is_uniform = self.row_weights.is_none() && self.kernel.uniform_share(classes).is_some();
-        let (kernel, row_weights, scale) = (self.kernel, self.row_weights, self.scale);
-        let mut pending = Pending::new(self.losses);
-        let mut marks = [[0.0; LANES]; CHUNKS];
-        short::for_each_group(
-            l,
-            self.table,
-            K::HAS_LOG,
-            #[inline(always)]
-            |first, x: Rows<'_>, columns| {
-                let zero = l.splat(0.0);
-                if first.is_multiple_of(ROWS) {
-                    kernel.marks(first, marks.as_flattened_mut());
-                }
-                let mark = match marks {
-                    // A number that was written alone is not there yet to be loaded with others.
-                    [[mark, ..], ..] if rows == 1 => l.splat(mark),
-                    _ => load(l, &marks, first),
-                };
-                let mut weights = l.splat(1.0);
-                if !is_uniform {
-                    let mut of_rows = [0.0; LANES];
-                    for (row, weight) in (first..rows).zip(&mut of_rows).take(L::N) {
-                        if share_of(kernel, row_weights, row, x.row(row)).active {
-                            *weight = weight_at(row_weights, row);
-                        }
-                    }
-                    weights = l.load(&of_rows, 0);
-                }
-                let parts = kernel.columns(l, first, mark, columns, l.mul(weights, l.splat(scale)));
-                pending.set_vector(l, K::HAS_LOG, first, weights, parts);
-                if !is_uniform {
-                    // What is not active may be NaN.
-                    let inactive = l.eq(weights, zero);
-                    for column in columns {
-                        *column = l.select(inactive, zero, *column);
-                    }
-                }
-                pending.finish_if_due(l, K::HAS_LOG, rows.min(first + L::N), rows);
-            },
-        );
-        pending.sum.total()
+        let classes = self.table.as_rows().classes();
+        let mut rows = ShortRows {
+            kernel: self.kernel,
+            row_weights: self.row_weights,
+            is_uniform: self.row_weights.is_none() && self.kernel.uniform_share(classes).is_some(),
+            scale: self.scale,
+            marks: [[0.0; LANES]; CHUNKS],
+            pending: Pending::new(self.losses),
+        };
+        short::for_each_group(l, self.table, K::HAS_LOG, &mut rows);
+        rows.pending.sum.total()
+    }
+}
+
+struct ShortRows<'a, K> {
+    kernel: &'a K,
+    row_weights: Option<&'a [f32]>,
+    is_uniform: bool,
+    scale: f32,
+    marks: OfRows,
+    pending: Pending<'a>,
+}
+
+impl<K: RowLoss> short::Columns for ShortRows<'_, K> {
+    #[inline(always)]
+    fn columns<L: Lane, R: Side<L>>(&mut self, r: R, first: usize, x: Rows<'_>, columns: &mut [R::V]) {
+        let (l, zero, rows) = (r.base(), r.splat(0.0), x.rows());
+        if first.is_multiple_of(ROWS) {
+            self.kernel.marks(first, self.marks.as_flattened_mut());
+        }
+        let mark = match self.marks {
+            // A number that was written alone is not there yet to be loaded with others.
+            [[mark, ..], ..] if rows == 1 => r.splat(mark),
+            _ => load(r, &self.marks, first),
+        };
+        let mut weights = r.splat(1.0);
+        if !self.is_uniform {
+            weights = r.of_rows(
+                first,
+                #[inline(always)]
+                |row| {
+                    let active = row < rows && share_of(self.kernel, self.row_weights, row, x.row(row)).active;
+                    if active { weight_at(self.row_weights, row) } else { 0.0 }
+                },
+            );
+        }
+        let parts = self.kernel.columns(r, first, mark, columns, r.mul(weights, r.splat(self.scale)));
+        self.pending.set_vectors(r, K::HAS_LOG, first, weights, parts);
+        if !self.is_uniform {
+            // What is not active may be NaN.
+            let inactive = r.eq(weights, zero);
+            for column in columns {
+                *column = r.select(inactive, zero, *column);
+            }
+        }
+        self.pending.finish_if_due(l, K::HAS_LOG, rows.min(first + R::VECTORS * L::N), rows);
     }
 }
 
 /// Rows of which the losses are finished at once: the logarithms of one group of rows need not wait for those of
 /// another, nor the next row for them.
-const ROWS: usize = CHUNKS * LANES;
+pub(super) const ROWS: usize = CHUNKS * LANES;
 /// On small machines, few: they are on the stack.
 const CHUNKS: usize = if IS_FIRMWARE { 1 } else { 4 };
 
@@ -118,20 +131,32 @@ fn place<L: Lane>(row: usize) -> (usize, usize) {
 }
 
 #[inline(always)]
-fn load<L: Lane>(l: L, of_rows: &OfRows, row: usize) -> L::V {
-    let (chunk, k) = place::<L>(row);
-    match of_rows.get(chunk) {
-        Some(chunk) => l.load(chunk, k),
-        None => l.splat(0.0),
-    }
+fn load<L: Lane, R: Group<L>>(r: R, of_rows: &OfRows, row: usize) -> R::V {
+    let l = r.base();
+    r.of(
+        #[inline(always)]
+        |v| {
+            let (chunk, k) = place::<L>(row + v * L::N);
+            match of_rows.get(chunk) {
+                Some(chunk) => l.load(chunk, k),
+                None => l.splat(0.0),
+            }
+        },
+    )
 }
 
 #[inline(always)]
-fn store<L: Lane>(l: L, a: L::V, of_rows: &mut OfRows, row: usize) {
-    let (chunk, k) = place::<L>(row);
-    if let Some(chunk) = of_rows.get_mut(chunk) {
-        l.store(a, chunk, k);
-    }
+fn store<L: Lane, R: Group<L>>(r: R, a: R::V, of_rows: &mut OfRows, row: usize) {
+    r.for_each(
+        a,
+        #[inline(always)]
+        |v, a| {
+            let (chunk, k) = place::<L>(row + v * L::N);
+            if let Some(chunk) = of_rows.get_mut(chunk) {
+                r.base().store(a, chunk, k);
+            }
+        },
+    );
 }
 
 /// What is known of up to `ROWS` rows when their exponentials are done, and the sum of the losses of those before.
@@ -163,14 +188,21 @@ impl<'a> Pending<'a> {
         }
     }
 
-    /// Of `N` rows.
+    /// Of many rows.
     #[inline(always)]
-    fn set_vector<L: Lane>(&mut self, l: L, has_log: bool, first: usize, weights: L::V, parts: Parts<L::V>) {
-        store(l, parts.linear, &mut self.linear, first);
-        store(l, weights, &mut self.weight, first);
+    fn set_vectors<L: Lane, R: Group<L>>(
+        &mut self,
+        r: R,
+        has_log: bool,
+        first: usize,
+        weights: R::V,
+        parts: Parts<R::V>,
+    ) {
+        store(r, parts.linear, &mut self.linear, first);
+        store(r, weights, &mut self.weight, first);
         if has_log {
-            store(l, parts.slope, &mut self.slope, first);
-            store(l, parts.r, &mut self.r, first);
+            store(r, parts.slope, &mut self.slope, first);
+            store(r, parts.r, &mut self.r, first);
         }
     }
 

@@ -13,7 +13,7 @@ mod table;
 use crate::Rows;
 use crate::lane::{Lane, Op, Span};
 pub(crate) use batch::Batch;
-pub(crate) use short::Short;
+pub(crate) use short::{Short, Side};
 pub(crate) use table::Table;
 
 /// Where stack and code are scarce.
@@ -53,13 +53,17 @@ impl<M: Short> Op for ForEachRowOrGroup<'_, '_, M> {
         if !short::are_short(self.table.as_rows()) {
             return ForEachRow { table: self.table, map: self.map }.run(l);
         }
-        short::for_each_group(
-            l,
-            self.table,
-            true,
-            #[inline(always)]
-            |row, _, columns| self.map.columns(l, row, columns),
-        );
+        short::for_each_group(l, self.table, true, &mut OfMap(self.map));
+    }
+}
+
+/// A [`Short`] with columns.
+struct OfMap<M>(M);
+
+impl<M: Short> short::Columns for OfMap<M> {
+    #[inline(always)]
+    fn columns<L: Lane, R: Side<L>>(&mut self, r: R, first: usize, _: Rows<'_>, columns: &mut [R::V]) {
+        self.0.columns(r, first, columns);
     }
 }
 
@@ -113,9 +117,16 @@ pub(crate) trait RowLoss {
     /// What marks the target of each row from `row` on, for [`columns`](Self::columns).
     fn marks(&self, _row: usize, _to: &mut [f32]) {}
 
-    /// The losses of the `N` short rows that start with `row`. The columns receive the gradient times `scale`.
-    fn columns<L: Lane>(&self, l: L, _row: usize, _mark: L::V, _columns: &mut [L::V], _scale: L::V) -> Parts<L::V> {
-        let nan = l.splat(f32::NAN);
+    /// The losses of the short rows that start with `row`. The columns receive the gradient times `scale`.
+    fn columns<L: Lane, R: Side<L>>(
+        &self,
+        r: R,
+        _row: usize,
+        _mark: R::V,
+        _columns: &mut [R::V],
+        _scale: R::V,
+    ) -> Parts<R::V> {
+        let nan = r.splat(f32::NAN);
         Parts { linear: nan, slope: nan, r: nan }
     }
 }

@@ -4,9 +4,10 @@
 //! column, in the same order: quads of 4, blocks of 8, and two-sum between blocks. A row has the same bits whichever
 //! rows are beside it, and on however many lanes.
 
+use super::batch::ROWS;
 use super::{RowMap, Table};
 use crate::Rows;
-use crate::lane::{COLUMNS, Four, Grid, Group, Lane, counted, two_sum};
+use crate::lane::{Arithmetic, COLUMNS, Four, Grid, Group, LANES, Lane, counted, two_sum};
 use crate::math::{OVER_TWO_64, TWO_64, exp_nonpos_times_2_64};
 
 /// Elements of the longest row that is taken this way.
@@ -15,7 +16,7 @@ pub(super) const LONGEST: usize = 32;
 /// What an activation does to short rows.
 pub(crate) trait Short: RowMap {
     /// `row` is the first of those in `columns`.
-    fn columns<L: Lane>(&self, l: L, row: usize, columns: &mut [L::V]);
+    fn columns<L: Lane, R: Side<L>>(&self, r: R, row: usize, columns: &mut [R::V]);
 }
 
 /// Whether the rows of a table are taken this way.
@@ -23,60 +24,154 @@ pub(super) fn are_short(rows: Rows<'_>) -> bool {
     (1..=LONGEST).contains(&rows.classes())
 }
 
-/// Gives `f` the columns of all rows, `N` rows at a time, with the number of the first and the table as it stands, and
-/// writes what it leaves in the columns.
+/// What is done to the columns of many rows, a vector of them or some side by side.
+pub(super) trait Columns {
+    /// `first` is the number of the first row, and `rows` the table as it stands.
+    fn columns<L: Lane, R: Side<L>>(&mut self, r: R, first: usize, rows: Rows<'_>, columns: &mut [R::V]);
+}
+
+/// Gives `f` the columns of all rows, and writes what it leaves in them.
 #[inline(always)]
-pub(super) fn for_each_group<L: Lane>(
-    l: L,
-    table: &mut Table<'_>,
-    unrolled: bool,
-    mut f: impl FnMut(usize, Rows<'_>, &mut [L::V]),
-) {
+pub(super) fn for_each_group<L: Lane>(l: L, table: &mut Table<'_>, unrolled: bool, f: &mut impl Columns) {
     // The commonest heads have code of their own, without loops over columns, if it is not too long for that.
     match table.as_rows().classes() {
-        2 if unrolled && L::N > 4 => of_classes::<L, 2>(l, table, 2, &mut f),
-        10 if unrolled && L::N > 4 => of_classes::<L, 10>(l, table, 10, &mut f),
-        classes => of_classes::<L, LONGEST>(l, table, classes, &mut f),
+        10 if unrolled && L::N > 4 => of_classes::<L, 10>(l, table, 0, 10, f),
+        classes => {
+            let first = if classes == 2 { of_two_classes(l, table, f) } else { 0 };
+            of_classes::<L, LONGEST>(l, table, first, classes, f);
+        }
     }
 }
 
+/// A vector of rows at a time, from the row `first` on.
 #[inline(always)]
 fn of_classes<L: Lane, const MOST: usize>(
     l: L,
     table: &mut Table<'_>,
+    first: usize,
     classes: usize,
-    f: &mut impl FnMut(usize, Rows<'_>, &mut [L::V]),
+    f: &mut impl Columns,
 ) {
     let rows = table.as_rows().rows();
     let mut columns = [l.splat(0.0); MOST];
     let Some(columns) = columns.get_mut(..classes) else { return };
-    for row in (0..rows).step_by(L::N) {
-        load(l, table.as_rows(), row, columns);
-        f(row, table.as_rows(), columns);
+    for row in (first..rows).step_by(L::N) {
+        l.read_rows(table.as_rows(), row, columns);
+        f.columns(l, row, table.as_rows(), columns);
         if let Some((data, stride)) = table.write_from(row) {
-            store(l, columns, data, stride, rows - row);
+            store(l, columns, data, Grid { stride, rows: rows - row });
         }
     }
 }
 
-/// Rows from `row` on; where there are no more, anything.
+/// Four vectors of rows at a time, where there are no gaps between rows, since two columns are too few to fill the time
+/// that one operation waits for another. How many rows that were.
 #[inline(always)]
-pub(super) fn load<L: Lane>(l: L, rows: Rows<'_>, row: usize, columns: &mut [L::V]) {
-    let (data, stride) = rows.data_from(row);
-    let rows = rows.rows() - row;
-    if rows == 1 {
-        // Into all lanes, which is faster than to fill the others with something else.
-        for (i, column) in columns.iter_mut().enumerate() {
-            *column = l.splat(data.get(i).copied().unwrap_or_default());
-        }
-        return;
+fn of_two_classes<L: Lane>(l: L, table: &mut Table<'_>, f: &mut impl Columns) -> usize {
+    let rows = table.as_rows().rows();
+    // What is pending of a batch has room for `ROWS`.
+    if L::N == 1 || 4 * L::N > ROWS || !table.is_gapless() {
+        return 0;
     }
-    l.columns(data, Grid { stride, rows }, columns);
+    let chunks = 8 * L::N / LANES;
+    let place = |vector: usize| (vector * L::N / LANES, vector % (LANES / L::N));
+    let mut row = 0;
+    while row + 4 * L::N <= rows {
+        let Some(data) = table.as_rows().data_from(row).0.as_chunks().0.get(..chunks) else { break };
+        let pair = {
+            #[inline(always)]
+            |v: usize| {
+                let vector = {
+                    #[inline(always)]
+                    |i| {
+                        let (chunk, k) = place(i);
+                        data.get(chunk).map_or(l.splat(0.0), |chunk| l.load(chunk, k))
+                    }
+                };
+                l.deinterleaved(vector(2 * v), vector(2 * v + 1))
+            }
+        };
+        let mut columns = transposed([pair(0), pair(1), pair(2), pair(3)]);
+        f.columns(Four(l), row, table.as_rows(), &mut columns);
+        if let Some((data, _)) = table.write_from(row) {
+            let Some(data) = data.as_chunks_mut().0.get_mut(..chunks) else { break };
+            let [first, second] = columns;
+            for (v, (first, second)) in first.into_iter().zip(second).enumerate() {
+                for (i, vector) in l.interleaved(first, second).into_iter().enumerate() {
+                    let (chunk, k) = place(2 * v + i);
+                    if let Some(chunk) = data.get_mut(chunk) {
+                        l.store(vector, chunk, k);
+                    }
+                }
+            }
+        }
+        row += 4 * L::N;
+    }
+    row
 }
 
 #[inline(always)]
-fn store<L: Lane>(l: L, columns: &[L::V], data: &mut [f32], stride: usize, rows: usize) {
-    if rows == 1 {
+fn transposed<V>([[a, b], [c, d], [e, f], [g, h]]: [[V; 2]; 4]) -> [[V; 4]; 2] {
+    [[a, c, e, g], [b, d, f, h]]
+}
+
+/// Vectors of rows side by side.
+pub(crate) trait Side<L: Lane>: Group<L> {
+    /// The columns of the rows from `row` on; where there are no more, anything.
+    fn read_rows(self, rows: Rows<'_>, row: usize, columns: &mut [Self::V]);
+
+    /// What `f` gives for each of the rows from `first` on.
+    #[inline(always)]
+    fn of_rows(self, first: usize, f: impl Fn(usize) -> f32) -> Self::V {
+        let mut numbers = [[0.0; LANES]; 4];
+        for (i, number) in numbers.as_flattened_mut().iter_mut().enumerate().take(Self::VECTORS * L::N) {
+            *number = f(first + i);
+        }
+        self.of(
+            #[inline(always)]
+            |v| {
+                let i = v * L::N;
+                numbers.get(i / LANES).map_or(self.base().splat(0.0), |chunk| self.base().load(chunk, i % LANES / L::N))
+            },
+        )
+    }
+}
+
+impl<L: Lane> Side<L> for L {
+    #[inline(always)]
+    fn read_rows(self, rows: Rows<'_>, row: usize, columns: &mut [L::V]) {
+        let (data, stride) = rows.data_from(row);
+        let rows = rows.rows() - row;
+        if rows == 1 {
+            // Into all lanes, which is faster than to fill the others with something else.
+            for (i, column) in columns.iter_mut().enumerate() {
+                *column = self.splat(data.get(i).copied().unwrap_or_default());
+            }
+            return;
+        }
+        self.columns(data, Grid { stride, rows }, columns);
+    }
+}
+
+/// Of two columns.
+impl<L: Lane> Side<L> for Four<L> {
+    #[inline(always)]
+    fn read_rows(self, rows: Rows<'_>, row: usize, columns: &mut [Self::V]) {
+        let mut pairs = [[self.0.splat(0.0); 2]; 4];
+        for (v, pair) in pairs.iter_mut().enumerate() {
+            if row + v * L::N < rows.rows() {
+                self.0.read_rows(rows, row + v * L::N, pair);
+            }
+        }
+        for (column, four) in columns.iter_mut().zip(transposed(pairs)) {
+            *column = four;
+        }
+    }
+}
+
+#[inline(always)]
+fn store<L: Lane>(l: L, columns: &[L::V], data: &mut [f32], at: Grid) {
+    if at.rows == 1 {
         for (i, &column) in columns.iter().enumerate() {
             if let Some(to) = data.get_mut(i) {
                 *to = l.first(column);
@@ -84,34 +179,34 @@ fn store<L: Lane>(l: L, columns: &[L::V], data: &mut [f32], stride: usize, rows:
         }
         return;
     }
-    l.store_columns(columns, data, Grid { stride, rows });
+    l.store_columns(columns, data, at);
 }
 
 /// The maximum of each row, as [`Peak`](crate::lane::Peak) has it.
 #[inline(always)]
-pub(super) fn max<L: Lane>(l: L, columns: &[L::V]) -> L::V {
-    let lowest = l.splat(f32::MIN);
+pub(super) fn max<A: Arithmetic>(a: A, columns: &[A::V]) -> A::V {
+    let lowest = a.splat(f32::MIN);
     let (mut even, mut odd) = (lowest, lowest);
     let (pairs, last) = columns.as_chunks::<2>();
-    for &[a, b] in pairs {
-        (even, odd) = (l.max(a, even), l.max(b, odd));
+    for &[x, y] in pairs {
+        (even, odd) = (a.max(x, even), a.max(y, odd));
     }
     for &last in last {
-        even = l.max(last, even);
+        even = a.max(last, even);
     }
     // + 0.0: one zero, not the one that was seen last.
-    l.add(l.max(even, odd), l.splat(0.0))
+    a.add(a.max(even, odd), a.splat(0.0))
 }
 
 /// What a pass over columns does with one of them, or with four side by side.
-pub(super) trait Terms<L: Lane> {
+pub(super) trait Terms<R: Arithmetic> {
     /// What the columns become, and what of them is added up. `first` is the number of the first.
-    fn of<G: Group<L>>(&mut self, g: G, first: usize, x: G::V) -> (G::V, G::V);
+    fn of<G: Group<R>>(&mut self, g: G, first: usize, x: G::V) -> (G::V, G::V);
 }
 
 /// The sum over the columns.
 #[inline(always)]
-pub(super) fn sum<L: Lane>(l: L, columns: &mut [L::V], terms: &mut impl Terms<L>) -> L::V {
+pub(super) fn sum<L: Lane, R: Group<L>>(l: R, columns: &mut [R::V], terms: &mut impl Terms<R>) -> R::V {
     let zero = l.splat(0.0);
     let (mut part, mut hi, mut lo) = (zero, zero, zero);
     let (fours, rest) = columns.as_chunks_mut();
@@ -132,7 +227,7 @@ pub(super) fn sum<L: Lane>(l: L, columns: &mut [L::V], terms: &mut impl Terms<L>
             (*x, *last) = terms.of(l, end + i, *x);
         }
     }
-    part = l.add(part, Four(l).sum(last));
+    part = l.add(part, Group::<R>::sum(Four(l), last));
     if end < 2 * COLUMNS {
         return part;
     }
@@ -143,7 +238,12 @@ pub(super) fn sum<L: Lane>(l: L, columns: &mut [L::V], terms: &mut impl Terms<L>
 }
 
 #[inline(always)]
-fn sum_of_four<L: Lane>(l: L, columns: &mut [L::V; COLUMNS], first: usize, terms: &mut impl Terms<L>) -> L::V {
+fn sum_of_four<L: Lane, R: Group<L>>(
+    l: R,
+    columns: &mut [R::V; COLUMNS],
+    first: usize,
+    terms: &mut impl Terms<R>,
+) -> R::V {
     let mut added = [l.splat(0.0); COLUMNS];
     if L::N > 1 {
         (*columns, added) = terms.of(Four(l), first, *columns);
@@ -155,31 +255,31 @@ fn sum_of_four<L: Lane>(l: L, columns: &mut [L::V; COLUMNS], first: usize, terms
             }
         }
     }
-    Four(l).sum(added)
+    Group::<R>::sum(Four(l), added)
 }
 
 /// `2^64 exp(x - m)`, but where it is 1, which is counted.
-struct Exps<L: Lane> {
-    m: L::V,
-    ones: L::V,
+struct Exps<R: Arithmetic> {
+    m: R::V,
+    ones: R::V,
     /// Whether the columns become their exponentials.
     keep: bool,
 }
 
-impl<L: Lane> Terms<L> for Exps<L> {
+impl<R: Arithmetic> Terms<R> for Exps<R> {
     #[inline(always)]
-    fn of<G: Group<L>>(&mut self, g: G, _: usize, x: G::V) -> (G::V, G::V) {
+    fn of<G: Group<R>>(&mut self, g: G, _: usize, x: G::V) -> (G::V, G::V) {
         let e = exp_nonpos_times_2_64(g, g.sub(x, g.repeat(self.m)));
         let mut new = g.splat(0.0);
         let term = counted(g, e, g.splat(TWO_64), &mut new);
-        self.ones = g.lane().add(self.ones, g.sum(new));
+        self.ones = g.base().add(self.ones, g.sum(new));
         (if self.keep { e } else { x }, term)
     }
 }
 
 /// r of each row, (1) of [`softmax`](super::softmax). `2^64 exp(x - m)` is left in the columns if it is to be kept.
 #[inline(always)]
-pub(super) fn rest<L: Lane>(l: L, columns: &mut [L::V], m: L::V, keep: bool) -> L::V {
+pub(super) fn rest<L: Lane, R: Group<L>>(l: R, columns: &mut [R::V], m: R::V, keep: bool) -> R::V {
     let mut exps = Exps { m, ones: l.splat(0.0), keep };
     let sum = sum(l, columns, &mut exps);
     l.add(l.sub(exps.ones, l.splat(1.0)), l.mul(sum, l.splat(OVER_TWO_64)))

@@ -11,7 +11,7 @@
 //! [0, 1] nothing cancels in (1), and neither sigmoid is found as 1 minus the other.
 
 use super::elementwise::{exp_neg_abs, neg, quotient};
-use super::{Parts, RowLoss, Share, short, weight_at};
+use super::{Parts, RowLoss, Share, Side, short, weight_at};
 use crate::Rows;
 use crate::lane::{Arithmetic, Group, Lane, Span, Stream, walk, walk_large};
 use crate::math::log1p_of_unit;
@@ -101,16 +101,23 @@ impl RowLoss for Logits<'_> {
     }
 
     #[inline(always)]
-    fn columns<L: Lane>(&self, l: L, row: usize, _: L::V, columns: &mut [L::V], scale: L::V) -> Parts<L::V> {
-        let mut targets = [l.splat(0.0); short::LONGEST];
+    fn columns<L: Lane, R: Side<L>>(
+        &self,
+        r: R,
+        row: usize,
+        _: R::V,
+        columns: &mut [R::V],
+        scale: R::V,
+    ) -> Parts<R::V> {
+        let mut targets = [r.splat(0.0); short::LONGEST];
         let targets = targets.get_mut(..columns.len()).unwrap_or_default();
-        short::load(l, self.targets, row, targets);
+        r.read_rows(self.targets, row, targets);
         let linear = if self.is_plain() {
-            short::sum(l, columns, &mut Plain::<L> { targets, scale })
+            short::sum(r, columns, &mut Plain::<R> { targets, scale })
         } else {
-            short::sum(l, columns, &mut Weighted::<L> { loss: self, targets, scale })
+            short::sum(r, columns, &mut Weighted::<R> { loss: self, targets, scale })
         };
-        Parts { linear, slope: l.splat(0.0), r: l.splat(0.0) }
+        Parts { linear, slope: r.splat(0.0), r: r.splat(0.0) }
     }
 }
 
@@ -120,49 +127,49 @@ fn with_one_term<V>((y, term): (V, V)) -> (V, [V; 1]) {
 }
 
 /// Elements of columns.
-struct Plain<'a, L: Lane> {
-    targets: &'a [L::V],
-    scale: L::V,
+struct Plain<'a, R: Arithmetic> {
+    targets: &'a [R::V],
+    scale: R::V,
 }
 
 /// Elements of columns.
-struct Weighted<'a, L: Lane> {
+struct Weighted<'a, R: Arithmetic> {
     loss: &'a Logits<'a>,
-    targets: &'a [L::V],
-    scale: L::V,
+    targets: &'a [R::V],
+    scale: R::V,
 }
 
 /// The targets of the columns from `first` on.
 #[inline(always)]
-fn targets_of<L: Lane, G: Group<L>>(g: G, targets: &[L::V], first: usize) -> G::V {
+fn targets_of<R: Arithmetic, G: Group<R>>(g: G, targets: &[R::V], first: usize) -> G::V {
     g.of(
         #[inline(always)]
         |i| match targets.get(first + i) {
             Some(&targets) => targets,
-            None => g.lane().splat(0.0),
+            None => g.base().splat(0.0),
         },
     )
 }
 
 /// The weights of the columns from `first` on.
 #[inline(always)]
-fn weights_of<L: Lane, G: Group<L>>(g: G, weights: Stream<'_>, first: usize) -> G::V {
+fn weights_of<R: Arithmetic, G: Group<R>>(g: G, weights: Stream<'_>, first: usize) -> G::V {
     g.of(
         #[inline(always)]
-        |i| g.lane().splat(weights.at(first + i)),
+        |i| g.base().splat(weights.at(first + i)),
     )
 }
 
-impl<L: Lane> short::Terms<L> for Plain<'_, L> {
+impl<R: Arithmetic> short::Terms<R> for Plain<'_, R> {
     #[inline(always)]
-    fn of<G: Group<L>>(&mut self, g: G, first: usize, x: G::V) -> (G::V, G::V) {
+    fn of<G: Group<R>>(&mut self, g: G, first: usize, x: G::V) -> (G::V, G::V) {
         plain(g, x, targets_of(g, self.targets, first), g.repeat(self.scale))
     }
 }
 
-impl<L: Lane> short::Terms<L> for Weighted<'_, L> {
+impl<R: Arithmetic> short::Terms<R> for Weighted<'_, R> {
     #[inline(always)]
-    fn of<G: Group<L>>(&mut self, g: G, first: usize, x: G::V) -> (G::V, G::V) {
+    fn of<G: Group<R>>(&mut self, g: G, first: usize, x: G::V) -> (G::V, G::V) {
         let of_classes = weights_of(g, Stream::or(self.loss.class_weights, 1.0), first);
         let weights = [of_classes, weights_of(g, self.loss.pos_weights, first)];
         self.loss.weighted(g, x, targets_of(g, self.targets, first), weights, g.repeat(self.scale))

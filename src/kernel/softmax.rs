@@ -19,7 +19,7 @@
 //! A row of -inf alone has c = 0 and so r = -1, which no other row has; a NaN, or +inf - +inf, makes r NaN.
 
 use super::short::{self, Short};
-use super::{IS_FIRMWARE, RowMap, weight_at};
+use super::{IS_FIRMWARE, RowMap, Side, weight_at};
 use crate::lane::{Arithmetic, Group, Lane, Peak, Span, Stream, Vs, map_streamed, walk, walk_without};
 use crate::math::{OVER_TWO_64, TWO_64, exp, exp_nonpos, exp_nonpos_times_2_64, log1p};
 use crate::{EmptyRow, Rows};
@@ -176,15 +176,15 @@ const SMALL: f32 = 1.0 / 268_435_456.0;
 /// What turns `2^64 e` into `factor * inverse * e`, of which the rounding of small results is the last: the factor by
 /// 2^64, or both apart where that would lose digits.
 #[derive(Clone, Copy)]
-pub(super) struct Rescale<L: Lane> {
-    first: L::V,
-    second: L::V,
+pub(super) struct Rescale<A: Arithmetic> {
+    first: A::V,
+    second: A::V,
 }
 
-impl<L: Lane> Rescale<L> {
+impl<A: Arithmetic> Rescale<A> {
     /// Of `factor * inverse`, with an inverse of a sum of at most 2^33 numbers up to 1.
     #[inline(always)]
-    pub(super) fn new(l: L, factor: L::V, inverse: L::V) -> Self {
+    pub(super) fn new(l: A, factor: A::V, inverse: A::V) -> Self {
         // Known before the inverse is.
         let size = l.bits_and(factor, l.splat_bits(0x7fff_ffff));
         let is_small = l.gt(l.splat(SMALL), size);
@@ -194,10 +194,19 @@ impl<L: Lane> Rescale<L> {
     }
 
     #[inline(always)]
-    pub(super) fn apply(self, l: L, e: L::V) -> L::V {
+    pub(super) fn apply(self, l: A, e: A::V) -> A::V {
         l.mul(l.mul(e, self.first), self.second)
     }
 
+    #[inline(always)]
+    pub(super) fn columns(self, l: A, columns: &mut [A::V]) {
+        for e in columns {
+            *e = self.apply(l, *e);
+        }
+    }
+}
+
+impl<L: Lane> Rescale<L> {
     #[inline(always)]
     pub(super) fn row(self, l: L, span: &mut Span<'_>, peak: Peak) {
         let g = l.group();
@@ -210,18 +219,11 @@ impl<L: Lane> Rescale<L> {
             |e| g.mul(g.mul(e, first), second),
         );
     }
-
-    #[inline(always)]
-    pub(super) fn columns(self, l: L, columns: &mut [L::V]) {
-        for e in columns {
-            *e = self.apply(l, *e);
-        }
-    }
 }
 
 /// `value` of each row, but what the policy says where r is -1, as in rows of -inf alone.
 #[inline(always)]
-fn unless_empty<L: Lane>(l: L, policy: EmptyRow, r: L::V, value: L::V) -> L::V {
+fn unless_empty<A: Arithmetic>(l: A, policy: EmptyRow, r: A::V, value: A::V) -> A::V {
     let of_empty = match policy {
         EmptyRow::Zero => 0.0,
         EmptyRow::Nan => f32::NAN,
@@ -237,7 +239,7 @@ pub(crate) struct Softmax<'a> {
 
 impl Softmax<'_> {
     #[inline(always)]
-    fn rescale<L: Lane>(&self, l: L, r: L::V, factors: L::V) -> Rescale<L> {
+    fn rescale<A: Arithmetic>(&self, l: A, r: A::V, factors: A::V) -> Rescale<A> {
         Rescale::new(l, factors, unless_empty(l, self.empty_row, r, inverse_of(l, r)))
     }
 }
@@ -254,9 +256,12 @@ impl RowMap for Softmax<'_> {
 
 impl Short for Softmax<'_> {
     #[inline(always)]
-    fn columns<L: Lane>(&self, l: L, row: usize, columns: &mut [L::V]) {
+    fn columns<L: Lane, R: Side<L>>(&self, l: R, row: usize, columns: &mut [R::V]) {
         let factors = match self.factors {
-            Some(factors) => l.load_part(factors.get(row..).unwrap_or_default(), 1.0),
+            Some(factors) => l.of(
+                #[inline(always)]
+                |v| l.base().load_part(factors.get(row + v * L::N..).unwrap_or_default(), 1.0),
+            ),
             None => l.splat(1.0),
         };
         let m = short::max(l, columns);
@@ -300,7 +305,7 @@ impl RowMap for LogSoftmax {
 
 impl Short for LogSoftmax {
     #[inline(always)]
-    fn columns<L: Lane>(&self, l: L, _: usize, columns: &mut [L::V]) {
+    fn columns<L: Lane, R: Side<L>>(&self, l: R, _: usize, columns: &mut [R::V]) {
         let m = short::max(l, columns);
         let r = short::rest(l, columns, m, false);
         let log = unless_empty(l, self.empty_row, r, log1p(l, r));

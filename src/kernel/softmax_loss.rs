@@ -15,8 +15,8 @@
 
 use super::short;
 use super::softmax::{FirstLook, Leave, Rescale, inverse_of, rest_of};
-use super::{Parts, RowLoss, Share, weight_at};
-use crate::lane::{Arithmetic, LANES, Lane, Peak, Span, Stream, walk, walk_without};
+use super::{Parts, RowLoss, Share, Side, weight_at};
+use crate::lane::{Arithmetic, Lane, Peak, Span, Stream, walk, walk_without};
 use crate::loss::{EmptyRow, PositivesScale};
 use crate::math::{OVER_TWO_64, TWO_64, exp_nonpos_times_2_64};
 use crate::targets::Class;
@@ -251,16 +251,24 @@ impl RowLoss for Indexed<'_> {
     }
 
     #[inline(always)]
-    fn columns<L: Lane>(&self, l: L, row: usize, class: L::V, columns: &mut [L::V], scale: L::V) -> Parts<L::V> {
+    fn columns<L: Lane, R: Side<L>>(
+        &self,
+        l: R,
+        row: usize,
+        class: R::V,
+        columns: &mut [R::V],
+        scale: R::V,
+    ) -> Parts<R::V> {
         let mut q = l.splat(1.0);
         if self.class_weights.is_some() {
-            let mut weights = [1.0; LANES];
-            for (i, weight) in weights.iter_mut().enumerate().take(L::N) {
-                if let Class::Index(index) = self.targets.class(row + i, self.ignore_index) {
-                    *weight = weight_at(self.class_weights, index);
-                }
-            }
-            q = l.load(&weights, 0);
+            q = l.of_rows(
+                row,
+                #[inline(always)]
+                |row| match self.targets.class(row, self.ignore_index) {
+                    Class::Index(class) => weight_at(self.class_weights, class),
+                    Class::Ignored => 1.0,
+                },
+            );
         }
         let is_hot = {
             #[inline(always)]

@@ -3,27 +3,27 @@
 //! An operation waits some cycles for the one before it in its own vector, and there are many such operations in an
 //! exponential. Those of the other vectors of the group fill that time without looking far ahead for them.
 
-use super::{Arithmetic, Lane};
+use super::Arithmetic;
 
-/// Vectors of `L` as one.
-pub(crate) trait Group<L: Lane>: Arithmetic {
+/// Vectors of `B` as one, which may be groups themselves.
+pub(crate) trait Group<B: Arithmetic>: Arithmetic {
     /// How many.
     const VECTORS: usize;
 
-    fn lane(self) -> L;
+    fn base(self) -> B;
     /// Of the vectors that `f` gives for each position.
-    fn of(self, f: impl FnMut(usize) -> L::V) -> Self::V;
+    fn of(self, f: impl FnMut(usize) -> B::V) -> Self::V;
     /// The same vector at all positions.
-    fn repeat(self, a: L::V) -> Self::V;
+    fn repeat(self, a: B::V) -> Self::V;
     /// Gives `f` the vectors with their positions.
-    fn for_each(self, group: Self::V, f: impl FnMut(usize, L::V));
+    fn for_each(self, group: Self::V, f: impl FnMut(usize, B::V));
     /// `f(f(0, 1), f(2, 3))`, and on in pairs where there are more.
-    fn reduce(self, group: Self::V, f: impl Fn(L::V, L::V) -> L::V) -> L::V;
+    fn reduce(self, group: Self::V, f: impl Fn(B::V, B::V) -> B::V) -> B::V;
 
     /// The vectors added up, in that order.
     #[inline(always)]
-    fn sum(self, group: Self::V) -> L::V {
-        let l = self.lane();
+    fn sum(self, group: Self::V) -> B::V {
+        let l = self.base();
         self.reduce(
             group,
             #[inline(always)]
@@ -33,27 +33,27 @@ pub(crate) trait Group<L: Lane>: Arithmetic {
 }
 
 /// A vector alone.
-impl<L: Lane> Group<L> for L {
+impl<A: Arithmetic> Group<A> for A {
     const VECTORS: usize = 1;
 
     #[inline(always)]
-    fn lane(self) -> L {
+    fn base(self) -> A {
         self
     }
     #[inline(always)]
-    fn of(self, mut f: impl FnMut(usize) -> L::V) -> L::V {
+    fn of(self, mut f: impl FnMut(usize) -> A::V) -> A::V {
         f(0)
     }
     #[inline(always)]
-    fn repeat(self, a: L::V) -> L::V {
+    fn repeat(self, a: A::V) -> A::V {
         a
     }
     #[inline(always)]
-    fn for_each(self, group: L::V, mut f: impl FnMut(usize, L::V)) {
+    fn for_each(self, group: A::V, mut f: impl FnMut(usize, A::V)) {
         f(0, group);
     }
     #[inline(always)]
-    fn reduce(self, group: L::V, _: impl Fn(L::V, L::V) -> L::V) -> L::V {
+    fn reduce(self, group: A::V, _: impl Fn(A::V, A::V) -> A::V) -> A::V {
         group
     }
 }
@@ -79,37 +79,37 @@ macro_rules! groups {
     ($($(#[$doc:meta])* $name:ident $vectors:literal [$($i:literal)*] |$f:ident, $v:ident| $reduced:expr;)*) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy)]
-        pub(crate) struct $name<L>(pub(crate) L);
+        pub(crate) struct $name<B>(pub(crate) B);
 
-        impl<L: Lane> Group<L> for $name<L> {
+        impl<B: Arithmetic> Group<B> for $name<B> {
             const VECTORS: usize = $vectors;
 
             #[inline(always)]
-            fn lane(self) -> L {
+            fn base(self) -> B {
                 self.0
             }
             #[inline(always)]
-            fn of(self, mut f: impl FnMut(usize) -> L::V) -> Self::V {
+            fn of(self, mut f: impl FnMut(usize) -> B::V) -> Self::V {
                 [$(f($i)),*]
             }
             #[inline(always)]
-            fn repeat(self, a: L::V) -> Self::V {
+            fn repeat(self, a: B::V) -> Self::V {
                 [a; $vectors]
             }
             #[inline(always)]
-            fn for_each(self, group: Self::V, mut f: impl FnMut(usize, L::V)) {
+            fn for_each(self, group: Self::V, mut f: impl FnMut(usize, B::V)) {
                 $(f($i, group[$i]);)*
             }
             #[inline(always)]
-            fn reduce(self, $v: Self::V, $f: impl Fn(L::V, L::V) -> L::V) -> L::V {
+            fn reduce(self, $v: Self::V, $f: impl Fn(B::V, B::V) -> B::V) -> B::V {
                 $reduced
             }
         }
 
-        impl<L: Lane> Arithmetic for $name<L> {
-            type V = [L::V; $vectors];
-            type M = [L::M; $vectors];
-            const FUSED: bool = L::FUSED;
+        impl<B: Arithmetic> Arithmetic for $name<B> {
+            type V = [B::V; $vectors];
+            type M = [B::M; $vectors];
+            const FUSED: bool = B::FUSED;
 
             by_vector! {
                 [$($i)*]:

@@ -99,7 +99,7 @@ impl<'a> Stream<'a> {
     /// A group at the end of a row of `len`.
     #[inline(always)]
     pub(super) fn load_part<L: Lane, G: Group<L>>(&self, g: G, at: Place, len: usize) -> G::V {
-        let l = g.lane();
+        let l = g.base();
         match *self {
             Self::Splat(x) => g.of(
                 #[inline(always)]
@@ -162,7 +162,7 @@ fn whole_unit_mut<L: Lane, G: Group<L>>(row: &mut [f32], i: usize) -> Option<&mu
 /// A group of a whole unit, if it is there.
 #[inline(always)]
 pub(super) fn load_whole<L: Lane, G: Group<L>>(g: G, row: &[f32], at: Place) -> Option<G::V> {
-    let (l, chunks) = (g.lane(), whole_unit::<L, G>(row, at.unit)?);
+    let (l, chunks) = (g.base(), whole_unit::<L, G>(row, at.unit)?);
     Some(g.of(
         #[inline(always)]
         |v| match chunks.get(at.chunk + v) {
@@ -177,7 +177,7 @@ pub(super) fn load_whole<L: Lane, G: Group<L>>(g: G, row: &[f32], at: Place) -> 
 pub(super) fn load_part<L: Lane, G: Group<L>>(g: G, row: &[f32], at: Place, fill: f32) -> G::V {
     g.of(
         #[inline(always)]
-        |v| g.lane().load_part(row.get(at.element::<L, G>(v)..).unwrap_or_default(), fill),
+        |v| g.base().load_part(row.get(at.element::<L, G>(v)..).unwrap_or_default(), fill),
     )
 }
 
@@ -199,7 +199,7 @@ fn each_whole<L: Lane, G: Group<L>>(g: G, row: &mut [f32], at: Place, y: G::V, p
 /// Writes a group of a whole unit.
 #[inline(always)]
 pub(super) fn store_whole<L: Lane, G: Group<L>>(g: G, row: &mut [f32], at: Place, y: G::V) {
-    let l = g.lane();
+    let l = g.base();
     each_whole(
         g,
         row,
@@ -213,7 +213,7 @@ pub(super) fn store_whole<L: Lane, G: Group<L>>(g: G, row: &mut [f32], at: Place
 /// Writes a group of a whole unit past the caches.
 #[inline(always)]
 pub(super) fn stream<L: Lane, G: Group<L>>(g: G, row: &mut [f32], at: Place, y: G::V) {
-    let l = g.lane();
+    let l = g.base();
     each_whole(
         g,
         row,
@@ -230,7 +230,7 @@ pub(super) fn store_part<L: Lane, G: Group<L>>(g: G, row: &mut [f32], at: Place,
     g.for_each(
         y,
         #[inline(always)]
-        |v, y| g.lane().store_part(y, row.get_mut(at.element::<L, G>(v)..).unwrap_or_default()),
+        |v, y| g.base().store_part(y, row.get_mut(at.element::<L, G>(v)..).unwrap_or_default()),
     );
 }
 
@@ -240,7 +240,7 @@ pub(super) fn prefetch<L: Lane, G: Group<L>>(g: G, row: &[f32], at: Place) {
     if let (Some(chunks), 0) = (whole_unit::<L, G>(row, at.unit), at.k) {
         for v in 0..G::VECTORS {
             if let Some(chunk) = chunks.get(at.chunk + v) {
-                g.lane().prefetch(chunk);
+                g.base().prefetch(chunk);
             }
         }
     }

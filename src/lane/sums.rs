@@ -40,7 +40,7 @@ impl<L: Lane, const J: usize> Sums<L, J> {
         one: Option<f32>,
         mut group: impl FnMut(usize) -> Option<[G::V; J]>,
     ) {
-        let l = g.lane();
+        let l = g.base();
         let mut of_groups = [[l.splat(0.0); QUAD]; J];
         for i in 0..groups::<L, G>() {
             let Some(mut terms) = group(i * G::VECTORS) else { break };
@@ -58,7 +58,7 @@ impl<L: Lane, const J: usize> Sums<L, J> {
         for (j, &of_groups) in of_groups.iter().enumerate() {
             if let Some(part) = self.part.get_mut(j).and_then(|part| part.as_mut().get_mut(k)) {
                 let [first, ..] = of_groups;
-                let of_unit = if groups::<L, G>() == 1 { first } else { Four(l).sum(of_groups) };
+                let of_unit = if groups::<L, G>() == 1 { first } else { Group::<L>::sum(Four(l), of_groups) };
                 *part = l.add(*part, of_unit);
             }
         }
