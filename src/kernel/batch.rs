@@ -62,7 +62,7 @@ impl<K: RowLoss> Batch<'_, '_, K> {
             row_weights: self.row_weights,
             is_uniform: self.row_weights.is_none() && self.kernel.uniform_share(classes).is_some(),
             scale: self.scale,
-            marks: [[0.0; LANES]; CHUNKS],
+            marks: OfRows::default(),
             pending: Pending::new(self.losses),
         };
         short::for_each_group(l, self.table, K::HAS_LOG, &mut rows);
@@ -84,9 +84,9 @@ impl<K: RowLoss> short::Columns for ShortRows<'_, K> {
     fn columns<L: Lane, R: Side<L>>(&mut self, r: R, first: usize, x: Rows<'_>, columns: &mut [R::V]) {
         let (l, zero, rows) = (r.base(), r.splat(0.0), x.rows());
         if first.is_multiple_of(ROWS) {
-            self.kernel.marks(first, self.marks.as_flattened_mut());
+            self.kernel.marks(first, self.marks.0.as_flattened_mut());
         }
-        let mark = match self.marks {
+        let mark = match self.marks.0 {
             // A number that was written alone is not there yet to be loaded with others.
             [[mark, ..], ..] if rows == 1 => r.splat(mark),
             _ => load(r, &self.marks, first),
@@ -122,7 +122,9 @@ pub(super) const ROWS: usize = CHUNKS * LANES;
 const CHUNKS: usize = if IS_FIRMWARE { 1 } else { 4 };
 
 /// A number for each of `ROWS` rows.
-type OfRows = [Chunk; CHUNKS];
+#[derive(Clone, Copy, Default)]
+#[repr(align(64))]
+struct OfRows([Chunk; CHUNKS]);
 
 /// Where the vector of `N` rows is that starts with a row.
 #[inline(always)]
@@ -137,7 +139,7 @@ fn load<L: Lane, R: Group<L>>(r: R, of_rows: &OfRows, row: usize) -> R::V {
         #[inline(always)]
         |v| {
             let (chunk, k) = place::<L>(row + v * L::N);
-            match of_rows.get(chunk) {
+            match of_rows.0.get(chunk) {
                 Some(chunk) => l.load(chunk, k),
                 None => l.splat(0.0),
             }
@@ -152,7 +154,7 @@ fn store<L: Lane, R: Group<L>>(r: R, a: R::V, of_rows: &mut OfRows, row: usize) 
         #[inline(always)]
         |v, a| {
             let (chunk, k) = place::<L>(row + v * L::N);
-            if let Some(chunk) = of_rows.get_mut(chunk) {
+            if let Some(chunk) = of_rows.0.get_mut(chunk) {
                 r.base().store(a, chunk, k);
             }
         },
@@ -171,7 +173,7 @@ struct Pending<'a> {
 
 impl<'a> Pending<'a> {
     fn new(losses: Option<&'a mut [f32]>) -> Self {
-        let zeros = [[0.0; LANES]; CHUNKS];
+        let zeros = OfRows::default();
         Self { linear: zeros, slope: zeros, r: zeros, weight: zeros, losses, sum: Sum::default() }
     }
 
@@ -182,7 +184,7 @@ impl<'a> Pending<'a> {
         for (of_rows, number) in
             [&mut self.linear, &mut self.slope, &mut self.r, &mut self.weight].into_iter().zip(numbers)
         {
-            if let Some(of_row) = of_rows.as_flattened_mut().get_mut(i) {
+            if let Some(of_row) = of_rows.0.as_flattened_mut().get_mut(i) {
                 *of_row = number;
             }
         }
@@ -214,7 +216,7 @@ impl<'a> Pending<'a> {
             return;
         }
         let first = (end - 1) / ROWS * ROWS;
-        let mut losses = [[0.0; LANES]; CHUNKS];
+        let mut losses = OfRows::default();
         for row in (first..end).step_by(L::N) {
             let mut loss = load(l, &self.linear, row);
             if has_log {
@@ -224,7 +226,7 @@ impl<'a> Pending<'a> {
             let loss = l.add(l.weigh(load(l, &self.weight, row), loss), l.splat(0.0));
             store(l, loss, &mut losses, row);
         }
-        let losses = losses.as_flattened().get(..end - first).unwrap_or_default();
+        let losses = losses.0.as_flattened().get(..end - first).unwrap_or_default();
         self.sum.add(losses);
         if let Some(to) = self.losses.as_mut().and_then(|to| to.get_mut(first..end)) {
             for (to, &loss) in to.iter_mut().zip(losses) {
