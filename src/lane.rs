@@ -120,6 +120,11 @@ pub(crate) trait Lane: Arithmetic {
     fn group(self) -> Self::Group;
     fn large_group(self) -> Self::LargeGroup;
     fn splat_wide(self, x: f32) -> Self::Wide;
+    /// Runs an operation in a function of its own: what is seldom done would take registers from what is done often.
+    #[inline(never)]
+    fn apart<O: Op>(self, op: O) -> O::Out {
+        op.run(self)
+    }
     /// The lowest lane.
     fn first(self, a: Self::V) -> f32;
     /// The lowest lane where the mask is true, if there is one.

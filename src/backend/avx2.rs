@@ -14,6 +14,7 @@ pub(super) fn detect() -> Option<Token> {
 
 #[allow(unsafe_code, reason = "calls a function with more features than the build")]
 pub(super) fn run<O: Op>(token: Token, op: O) -> O::Out {
+    #[inline(never)]
     #[target_feature(enable = "avx2,fma")]
     fn with_features<O: Op>(token: Token, op: O) -> O::Out {
         op.run(token)
@@ -90,6 +91,10 @@ impl Lane for Token {
     type Group = Four<Self>;
     type LargeGroup = Four<Self>;
     const N: usize = 8;
+
+    fn apart<O: Op>(self, op: O) -> O::Out {
+        run(self, op)
+    }
 
     on_registers! {
         splat_wide(x: f32) -> [__m256; 2] { [_mm256_set1_ps(x); 2] }

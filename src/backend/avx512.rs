@@ -14,6 +14,7 @@ pub(super) fn detect() -> Option<Token> {
 
 #[allow(unsafe_code, reason = "calls a function with more features than the build")]
 pub(super) fn run<O: Op>(token: Token, op: O) -> O::Out {
+    #[inline(never)]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
     fn with_features<O: Op>(token: Token, op: O) -> O::Out {
         op.run(token)
@@ -89,6 +90,10 @@ impl Lane for Token {
     type Group = Four<Self>;
     type LargeGroup = Eight<Self>;
     const N: usize = 16;
+
+    fn apart<O: Op>(self, op: O) -> O::Out {
+        run(self, op)
+    }
 
     on_registers! {
         splat_wide(x: f32) -> [__m512; 1] { [_mm512_set1_ps(x)] }

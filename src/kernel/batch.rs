@@ -48,7 +48,9 @@ impl<K: RowLoss> Batch<'_, '_, K> {
                 span.write().fill(0.0);
             }
             pending.set(row, weight, parts);
-            pending.finish_if_due(l, K::HAS_LOG, row + 1, rows);
+            if Pending::are_due(row + 1, rows) {
+                l.apart(Finish { pending: &mut pending, has_log: K::HAS_LOG, end: row + 1 });
+            }
         }
         pending.sum.total()
     }
@@ -111,7 +113,10 @@ impl<K: RowLoss> short::Columns for ShortRows<'_, K> {
                 *column = r.select(inactive, zero, *column);
             }
         }
-        self.pending.finish_if_due(l, K::HAS_LOG, rows.min(first + R::VECTORS * L::N), rows);
+        let end = rows.min(first + R::VECTORS * L::N);
+        if Pending::are_due(end, rows) {
+            self.pending.finish(l, K::HAS_LOG, end);
+        }
     }
 }
 
@@ -208,13 +213,15 @@ impl<'a> Pending<'a> {
         }
     }
 
-    /// The losses of all that are pending, of which the last is before row `end`, if there is no room for more or they
-    /// are the last of all.
+    /// Whether rows up to `end` must be finished: there is no room for more, or they are the last of all.
     #[inline(always)]
-    fn finish_if_due<L: Lane>(&mut self, l: L, has_log: bool, end: usize, rows: usize) {
-        if !end.is_multiple_of(ROWS) && end != rows {
-            return;
-        }
+    fn are_due(end: usize, rows: usize) -> bool {
+        end.is_multiple_of(ROWS) || end == rows
+    }
+
+    /// The losses of all that are pending, of which the last is before row `end`.
+    #[inline(always)]
+    fn finish<L: Lane>(&mut self, l: L, has_log: bool, end: usize) {
         let first = (end - 1) / ROWS * ROWS;
         let mut losses = OfRows::default();
         for row in (first..end).step_by(L::N) {
@@ -233,6 +240,22 @@ impl<'a> Pending<'a> {
                 *to = loss;
             }
         }
+    }
+}
+
+/// [`Pending::finish`], apart from loops over long rows: it needs many registers, and seldom.
+struct Finish<'a, 'p> {
+    pending: &'p mut Pending<'a>,
+    has_log: bool,
+    end: usize,
+}
+
+impl Op for Finish<'_, '_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<L: Lane>(self, l: L) {
+        self.pending.finish(l, self.has_log, self.end);
     }
 }
 
