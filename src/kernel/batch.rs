@@ -49,7 +49,11 @@ impl<K: RowLoss> Batch<'_, '_, K> {
             }
             pending.set(row, weight, parts);
             if Pending::are_due(row + 1, rows) {
-                l.apart(Finish { pending: &mut pending, has_log: K::HAS_LOG, end: row + 1 });
+                if K::HAS_LOG {
+                    l.apart(Finish { pending: &mut pending, end: row + 1 });
+                } else {
+                    pending.finish(l, false, row + 1);
+                }
             }
         }
         pending.sum.total()
@@ -243,10 +247,9 @@ impl<'a> Pending<'a> {
     }
 }
 
-/// [`Pending::finish`], apart from loops over long rows: it needs many registers, and seldom.
+/// [`Pending::finish`] with logarithms, apart from the loops over long rows: it needs many registers, and seldom.
 struct Finish<'a, 'p> {
     pending: &'p mut Pending<'a>,
-    has_log: bool,
     end: usize,
 }
 
@@ -255,7 +258,7 @@ impl Op for Finish<'_, '_> {
 
     #[inline(always)]
     fn run<L: Lane>(self, l: L) {
-        self.pending.finish(l, self.has_log, self.end);
+        self.pending.finish(l, true, self.end);
     }
 }
 
