@@ -175,9 +175,13 @@ pub(super) fn load_whole<L: Lane, G: Group<L>>(g: G, row: &[f32], at: Place) -> 
 /// A group at the end of a row, with `fill` behind it.
 #[inline(always)]
 pub(super) fn load_part<L: Lane, G: Group<L>>(g: G, row: &[f32], at: Place, fill: f32) -> G::V {
+    let from = row.get(at.element::<L, G>(0)..).unwrap_or_default();
     g.of(
         #[inline(always)]
-        |v| g.base().load_part(row.get(at.element::<L, G>(v)..).unwrap_or_default(), fill),
+        |v| match from.get(v * LANES..) {
+            Some(from) if !from.is_empty() => g.base().load_part(from, fill),
+            _ => g.base().splat(fill),
+        },
     )
 }
 
@@ -227,10 +231,14 @@ pub(super) fn stream<L: Lane, G: Group<L>>(g: G, row: &mut [f32], at: Place, y: 
 /// Writes a group at the end of a row.
 #[inline(always)]
 pub(super) fn store_part<L: Lane, G: Group<L>>(g: G, row: &mut [f32], at: Place, y: G::V) {
+    let to = row.get_mut(at.element::<L, G>(0)..).unwrap_or_default();
     g.for_each(
         y,
         #[inline(always)]
-        |v, y| g.base().store_part(y, row.get_mut(at.element::<L, G>(v)..).unwrap_or_default()),
+        |v, y| match to.get_mut(v * LANES..) {
+            Some(to) if !to.is_empty() => g.base().store_part(y, to),
+            _ => {}
+        },
     );
 }
 
