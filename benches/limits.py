@@ -20,25 +20,31 @@ Loops
 - `spill` are vector moves from and to the stack, `jump` conditional jumps, both per iteration: what a loop could do
   without.
 
-The model of Zen 5, which is not among those: pipes 0 to 3 for vectors, each starts an operation a cycle.
+The model of Zen 4 and Zen 5, which are not among those: pipes 0 to 3 for vectors, each starts an operation a cycle.
 
     0, 1    multiplications, FMA, blends by a vector's sign; division takes two
     2, 3    add, subtract, max, min, comparisons to a vector, conversions, shifts; scalef takes two
     1, 2    permutes, comparisons to a mask
     any     integer add and subtract, logic, blends by a mask
     none    moves between registers
-    division: also 2.5 cycles of its own unit, at any width
 
-Also a cycle: 2 vector loads, 1 store of 512 bits or 2 shorter, 8 instructions. The bound is the largest of these, and
-over all sets of pipes: operations that fit no other pipe, over the pipes of the set. The pipes and the division were
-found by timing each instruction alone and paired with FMA and with addition on a Zen 5 server core. Zen 4 has pipes of
-half the width: an operation on 512 bits takes its pipe twice, and the bound is about twice as large.
+                                            Zen 4       Zen 5
+    bits of a pipe, of a load               256         512
+    division: cycles of its own unit        3, 512: 6   2.5
+    loads a cycle                           2           2
+    256-bit stores a cycle                  1           2
+    instructions a cycle                    6           8
+
+An operation on 512 bits takes a pipe of 256 twice. The bound is the largest of these, and over all sets of pipes:
+operations that fit no other pipe, over the pipes of the set. Pipes, division, loads and stores were found by timing
+each instruction alone and paired with FMA and with addition on a server core of each.
 
 Times
 - The smallest of many turns that all operations take with each other. Cycles are counted by a chain of dependent
   additions that takes turns with them.
-- L1: a row of 2048 elements. The operation's bound is the sum of its passes' by the model of Zen 5; the share is bound
-  over measured. What is not in the bound: the call, what stands between the loops, and waiting for results.
+- L1: a row of 2048 elements. The operation's bound is the sum of its passes' by the model of the machine's core, or of
+  Zen 5 where it is neither; the share is bound over measured. What is not in the bound: the call, what stands between
+  the loops, and waiting for results.
 - Memory: 2 rows of 16 Mi elements, 64 MiB each. The traffic bound is the time of plain loops that go through memory as
   the kernels do (PASSES), row by row, with vectors of whichever width is faster; they take turns with the operations.
   The share is the larger of it and the port bound of L1, over measured. It may exceed 100%: plain loops are no proof.
@@ -87,6 +93,20 @@ PTRACE_TRACEME, PTRACE_PEEKTEXT, PTRACE_PEEKUSER, PTRACE_CONT, PTRACE_SINGLESTEP
 RIP = 16 * 8  # in the kernel's `struct user`
 INT3 = 0xCC
 
+
+
+@dataclass(frozen=True)
+class Core:
+    name: str
+    family: int  # of CPUID
+    bits: int  # of a pipe and of a load
+    division_cycles: float
+    stores: int  # of 256 bits, a cycle
+    width: int  # instructions a cycle
+
+
+CORES = [Core("Zen 4", 25, 256, 3.0, 1, 6), Core("Zen 5", 26, 512, 2.5, 2, 8)]
+
 # The first that matches the mnemonic, after its `v`: the pipes, and operations for each.
 PIPES: list[tuple[str, str, int]] = [
     (r"scalef", "23", 2),
@@ -97,8 +117,6 @@ PIPES: list[tuple[str, str, int]] = [
     (r"mov", "", 0),
     (r"", "0123", 1),
 ]
-DIVISION_CYCLES = 2.5
-WIDTH = 8
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.ptrace.restype = ctypes.c_long
@@ -144,6 +162,10 @@ class Instruction:
     def does(self, pattern: str) -> bool:
         return self.is_vector and re.match("v?(" + pattern + ")", self.mnemonic) is not None
 
+    def times(self, bits: int) -> int:
+        """Of units that take so many bits, how many it takes."""
+        return 2 if bits < 512 and "%zmm" in self.text else 1
+
     def pipes(self) -> tuple[str, int]:
         """The pipes that can execute it, and how many operations it is."""
         is_load_alone = self.is_vector_load and self.does("mov|broadcast")
@@ -169,27 +191,26 @@ class Pass:
     def per_16(self, cycles: float) -> float:
         return cycles * 16 / (self.iterations * self.elements)
 
-    def bound(self) -> float:
-        """Cycles per 16 elements by the model of Zen 5."""
-        return self.per_16(zen5(self.code))
+    def bound(self, core: Core) -> float:
+        """Cycles per 16 elements."""
+        return self.per_16(busiest_unit(self.code, core))
 
 
-def zen5(code: Sequence[Instruction]) -> float:
-    """Cycles that the busiest unit needs."""
+def busiest_unit(code: Sequence[Instruction], core: Core) -> float:
+    """Cycles that it needs."""
     work: Counter[str] = Counter()
-    for pipes, count in (instruction.pipes() for instruction in code):
-        work[pipes] += count
+    for instruction in code:
+        pipes, count = instruction.pipes()
+        work[pipes] += count * instruction.times(core.bits)
     work.pop("", None)
     sets = ["".join(pipes) for size in range(1, 5) for pipes in combinations("0123", size)]
     busiest = max(sum(count for pipes, count in work.items() if set(pipes) <= set(some)) / len(some) for some in sets)
-    stores = [instruction for instruction in code if instruction.is_vector_store]
-    wide = sum("%zmm" in store.text for store in stores)
     return max(
         busiest,
-        DIVISION_CYCLES * sum(instruction.does("div") for instruction in code),
-        sum(instruction.is_vector_load for instruction in code) / 2,
-        wide + (len(stores) - wide) / 2,
-        len(code) / WIDTH,
+        core.division_cycles * sum(instruction.times(core.bits) for instruction in code if instruction.does("div")),
+        sum(instruction.times(core.bits) for instruction in code if instruction.is_vector_load) / 2,
+        sum(instruction.times(256) for instruction in code if instruction.is_vector_store) / core.stores,
+        len(code) / core.width,
     )
 
 
@@ -324,16 +345,17 @@ def loops_table(found: dict[str, list[Pass]]) -> str:
         bounds = [mca(part.code, cpu) for cpu in MCA_CPUS]
         cells = ["-" if bound is None else f"{part.per_16(bound):.2f}" for bound in bounds]
         counts = [f"{count:.1f}".removesuffix(".0") for count in (instructions, spills, jumps)]
-        return [op, part.name, part.elements, *counts, *cells, f"{part.bound():.2f}"]
+        cells += [f"{part.bound(core):.2f}" for core in CORES]
+        return [op, part.name, part.elements, *counts, *cells]
 
-    header = "op|pass|elements|instructions|spill|jump|" + "|".join(MCA_CPUS) + "|Zen 5"
+    header = "|".join(["op|pass|elements|instructions|spill|jump", *MCA_CPUS, *(core.name for core in CORES)])
     return table(header, [row(op, part) for op, parts in found.items() for part in parts])
 
 
-def l1_table(found: dict[str, list[Pass]], measured: dict[str, float], clock: float) -> str:
+def l1_table(found: dict[str, list[Pass]], measured: dict[str, float], clock: float, core: Core) -> str:
     rows = []
     for op, parts in found.items():
-        bound, nanoseconds = sum(part.bound() for part in parts), measured[op] / LENGTH
+        bound, nanoseconds = sum(part.bound(core) for part in parts), measured[op] / LENGTH
         cycles = nanoseconds * 16 / clock
         rows.append([op, f"{nanoseconds:.3f}", f"{cycles:.2f}", f"{bound:.2f}", f"{bound / cycles:.0%}"])
     return table("op|ns per element|cycles per 16|bound|share", rows)
@@ -368,9 +390,14 @@ def fastest(plain: dict[str, float]) -> dict[str, float]:
     return best
 
 
-def cpu() -> str:
+def cpu(field: str) -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "an unknown CPU")
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(field)), "unknown")
+
+
+def core_here() -> Core:
+    family = int(cpu("cpu family")) if cpu("vendor_id") == "AuthenticAMD" else 0
+    return next((core for core in CORES if core.family == family), CORES[-1])
 
 
 def report(binary: Path, seconds: float) -> str:
@@ -381,13 +408,15 @@ def report(binary: Path, seconds: float) -> str:
         print(f"{op}: no loop found", file=sys.stderr)
     measured = times(binary, seconds)
     clock = measured["clock"]["1000_cycles"] / 1000
-    ports = {op: clock * sum(part.bound() for part in parts) / 16 for op, parts in found.items()}
+    core = core_here()
+    ports = {op: clock * sum(part.bound(core) for part in parts) / 16 for op, parts in found.items()}
     plain = fastest(measured["plain"])
     return "\n\n".join([
-        f"{cpu()} at {1 / clock:.2f} GHz. Bounds of the loops, in cycles per 16 elements:",
+        f"{cpu('model name')} at {1 / clock:.2f} GHz, with the model of {core.name}. Bounds of the loops, in cycles per 16 "
+        "elements:",
         loops_table(found),
         f"A row of {LENGTH} elements, in L1:",
-        l1_table(found, measured["L1"], clock),
+        l1_table(found, measured["L1"], clock, core),
         "Rows of 64 MiB:",
         plain_table(plain),
         memory_table(measured["long"], plain, ports),
