@@ -38,7 +38,7 @@ pub(crate) fn ln<L: Arithmetic>(l: L, x: L::V) -> L::V {
     let e = l.sub(exponent(l, above_cut), l.select(subnormal, l.splat(23.0), l.splat(0.0)));
     let mantissa = l.bits_and(above_cut, l.splat_bits(MANTISSA));
     let f = l.sub(l.bits_add(mantissa, l.splat_bits(CUT)), l.splat(1.0));
-    at_edges(l, x, l.splat(0.0), assemble(l, e, f))
+    at_edges(l, x, l.splat(0.0), assemble(l, e, f, q_of_many(l, f)))
 }
 
 /// ln(1 + x): -inf at -1, NaN below; +inf gives +inf, NaN gives NaN.
@@ -51,7 +51,7 @@ pub(crate) fn log1p<L: Arithmetic>(l: L, x: L::V) -> L::V {
     // 4 * 2^-e, which is normal for every e.
     let four = l.bits_sub(l.splat(4.0), exponent_bits);
     let f = l.add(scaled, l.mul_add(four, l.splat(0.25), l.splat(-1.0)));
-    at_edges(l, x, l.splat(-1.0), assemble(l, e, f))
+    at_edges(l, x, l.splat(-1.0), assemble(l, e, f, q_of_one(l, f)))
 }
 
 /// ln(1 + x) for x from 0 to 1; NaN gives NaN.
@@ -61,7 +61,7 @@ pub(crate) fn log1p_of_unit<L: Arithmetic>(l: L, x: L::V) -> L::V {
     let (half, one) = (l.splat(0.5), l.splat(1.0));
     let above_cut = l.gt(x, l.splat(0.5));
     let f = l.select(above_cut, l.mul(l.sub(x, one), half), x);
-    assemble(l, l.select(above_cut, one, l.splat(0.0)), f)
+    assemble(l, l.select(above_cut, one, l.splat(0.0)), f, q_of_many(l, f))
 }
 
 /// e of y, from the bits of y less those of 3/4.
@@ -70,10 +70,9 @@ fn exponent<L: Arithmetic>(l: L, above_cut: L::V) -> L::V {
     l.sub(l.bits_xor(l.bits_shr::<23>(above_cut), l.splat_bits(BYTE)), l.splat(OF_BYTE))
 }
 
-/// e ln 2 + ln(1 + f).
+/// q(f) as one chain: for functions of many vectors, where others fill the time that one waits.
 #[inline(always)]
-fn assemble<L: Arithmetic>(l: L, e: L::V, f: L::V) -> L::V {
-    // Even and odd powers apart would shorten the chain, and cost a fifth of an ULP.
+fn q_of_many<L: Arithmetic>(l: L, f: L::V) -> L::V {
     let q = l.mul_add(l.splat(L10), f, l.splat(L9));
     let q = l.mul_add(q, f, l.splat(L8));
     let q = l.mul_add(q, f, l.splat(L7));
@@ -81,7 +80,27 @@ fn assemble<L: Arithmetic>(l: L, e: L::V, f: L::V) -> L::V {
     let q = l.mul_add(q, f, l.splat(L5));
     let q = l.mul_add(q, f, l.splat(L4));
     let q = l.mul_add(q, f, l.splat(L3));
-    let q = l.mul_add(q, f, l.splat(L2));
+    l.mul_add(q, f, l.splat(L2))
+}
+
+/// q(f) in pairs, a chain of five: for a function of a vector a row, for which the row waits. What is added last keeps
+/// a rounding of its own.
+#[inline(always)]
+fn q_of_one<L: Arithmetic>(l: L, f: L::V) -> L::V {
+    let square = l.mul(f, f);
+    let pair = {
+        #[inline(always)]
+        |high, low| l.mul_add(l.splat(high), f, l.splat(low))
+    };
+    let q = l.mul_add(pair(L10, L9), square, pair(L8, L7));
+    let q = l.mul_add(q, square, pair(L6, L5));
+    let q = l.mul_add(q, square, pair(L4, L3));
+    l.mul_add(q, f, l.splat(L2))
+}
+
+/// e ln 2 + ln(1 + f).
+#[inline(always)]
+fn assemble<L: Arithmetic>(l: L, e: L::V, f: L::V, q: L::V) -> L::V {
     let small = l.mul_add(l.mul(f, f), q, l.mul(e, l.splat(LN2_LO)));
     l.mul_add(e, l.splat(LN2_HI), l.add(f, small))
 }
