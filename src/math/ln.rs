@@ -6,7 +6,8 @@
 //! ```
 //!
 //! For ln x, y is x. For ln(1 + x), e is that of the rounded 1 + x, but f = x 2^-e + (2^-e - 1) is found from x itself,
-//! so that nothing of a small x is lost. e ln 2 is added in two parts, e * LN2_HI last and exact.
+//! so that nothing of a small x is lost. e ln 2 is added in two parts, e * LN2_HI last and exact. From 0 to 1, one
+//! polynomial of x does without e.
 
 use super::{LN2_HI, LN2_LO};
 use crate::lane::Arithmetic;
@@ -21,6 +22,17 @@ const L7: f32 = 0.144_788_2;
 const L8: f32 = -0.131_629_85;
 const L9: f32 = 0.104_645_304;
 const L10: f32 = -0.045_073_61;
+
+// (ln(1 + x) - x) / x^2 on [0, 1]: relative error of ln(1 + x) 7.7e-9.
+const U2: f32 = -0.5;
+const U3: f32 = 0.333_322_5;
+const U4: f32 = -0.249_750_78;
+const U5: f32 = 0.197_741_76;
+const U6: f32 = -0.155_690_01;
+const U7: f32 = 0.110_240_55;
+const U8: f32 = -0.060_909_346;
+const U9: f32 = 0.021_868_23;
+const U10: f32 = -0.003_675_723_2;
 
 /// The bits of 3/4, where the exponent of 1 + f changes.
 const CUT: u32 = 0x3f40_0000;
@@ -57,6 +69,18 @@ pub(crate) fn log1p<L: Arithmetic>(l: L, x: L::V) -> L::V {
 /// ln(1 + x) for x from 0 to 1; NaN gives NaN.
 #[inline(always)]
 pub(crate) fn log1p_of_unit<L: Arithmetic>(l: L, x: L::V) -> L::V {
+    if L::FUSED {
+        // Half of the operations, at most 1.18 ULP; with two roundings instead of each FMA it would be 1.55.
+        let q = l.mul_add(l.splat(U10), x, l.splat(U9));
+        let q = l.mul_add(q, x, l.splat(U8));
+        let q = l.mul_add(q, x, l.splat(U7));
+        let q = l.mul_add(q, x, l.splat(U6));
+        let q = l.mul_add(q, x, l.splat(U5));
+        let q = l.mul_add(q, x, l.splat(U4));
+        let q = l.mul_add(q, x, l.splat(U3));
+        let q = l.mul_add(q, x, l.splat(U2));
+        return l.mul_add(l.mul(x, x), q, x);
+    }
     // e is 0 or 1.
     let (half, one) = (l.splat(0.5), l.splat(1.0));
     let above_cut = l.gt(x, l.splat(0.5));
