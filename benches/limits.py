@@ -412,8 +412,8 @@ def report(binary: Path, seconds: float) -> str:
     ports = {op: clock * sum(part.bound(core) for part in parts) / 16 for op, parts in found.items()}
     plain = fastest(measured["plain"])
     return "\n\n".join([
-        f"{cpu('model name')} at {1 / clock:.2f} GHz, with the model of {core.name}. Bounds of the loops, in cycles per 16 "
-        "elements:",
+        f"{cpu('model name')} at {1 / clock:.2f} GHz, with the model of {core.name}. Bounds of the loops, in "
+        "cycles per 16 elements:",
         loops_table(found),
         f"A row of {LENGTH} elements, in L1:",
         l1_table(found, measured["L1"], clock, core),
