@@ -130,7 +130,7 @@ pub(super) const ROWS: usize = CHUNKS * LANES;
 /// On small machines, few: they are on the stack.
 const CHUNKS: usize = if IS_FIRMWARE { 1 } else { 4 };
 
-/// A number for each of `ROWS` rows.
+/// A number for each of `ROWS` rows, in whole cache lines: a vector across two is not handed on from a store to a load.
 #[derive(Clone, Copy, Default)]
 #[repr(align(64))]
 struct OfRows([Chunk; CHUNKS]);
