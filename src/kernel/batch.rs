@@ -68,7 +68,7 @@ impl<K: RowLoss> Batch<'_, '_, K> {
             row_weights: self.row_weights,
             is_uniform: self.row_weights.is_none() && self.kernel.uniform_share(classes).is_some(),
             scale: self.scale,
-            marks: OfRows::default(),
+            marks: OfRows::ZEROS,
             pending: Pending::new(self.losses),
         };
         short::for_each_group(l, self.table, K::HAS_LOG, &mut rows);
@@ -131,9 +131,13 @@ pub(super) const ROWS: usize = CHUNKS * LANES;
 const CHUNKS: usize = if IS_FIRMWARE { 1 } else { 4 };
 
 /// A number for each of `ROWS` rows, in whole cache lines: a vector across two is not handed on from a store to a load.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 #[repr(align(64))]
 struct OfRows([Chunk; CHUNKS]);
+
+impl OfRows {
+    const ZEROS: Self = Self([[0.0; LANES]; CHUNKS]);
+}
 
 /// Where the vector of `N` rows is that starts with a row.
 #[inline(always)]
@@ -182,7 +186,7 @@ struct Pending<'a> {
 
 impl<'a> Pending<'a> {
     fn new(losses: Option<&'a mut [f32]>) -> Self {
-        let zeros = OfRows::default();
+        let zeros = OfRows::ZEROS;
         Self { linear: zeros, slope: zeros, r: zeros, weight: zeros, losses, sum: Sum::default() }
     }
 
@@ -227,7 +231,7 @@ impl<'a> Pending<'a> {
     #[inline(always)]
     fn finish<L: Lane>(&mut self, l: L, has_log: bool, end: usize) {
         let first = (end - 1) / ROWS * ROWS;
-        let mut losses = OfRows::default();
+        let mut losses = OfRows::ZEROS;
         for row in (first..end).step_by(L::N) {
             let mut loss = load(l, &self.linear, row);
             if has_log {

@@ -74,7 +74,10 @@ fn of_two_classes<L: Lane>(l: L, table: &mut Table<'_>, f: &mut impl Columns) ->
         return 0;
     }
     let chunks = 8 * L::N / LANES;
-    let place = |vector: usize| (vector * L::N / LANES, vector % (LANES / L::N));
+    let place = {
+        #[inline(always)]
+        |vector: usize| (vector * L::N / LANES, vector % (LANES / L::N))
+    };
     let mut row = 0;
     while row + 4 * L::N <= rows {
         let Some(data) = table.as_rows().data_from(row).0.as_chunks().0.get(..chunks) else { break };
@@ -95,13 +98,21 @@ fn of_two_classes<L: Lane>(l: L, table: &mut Table<'_>, f: &mut impl Columns) ->
         f.columns(Four(l), row, table.as_rows(), &mut columns);
         if let Some((data, _)) = table.write_from(row) {
             let Some(data) = data.as_chunks_mut().0.get_mut(..chunks) else { break };
-            let [first, second] = columns;
-            for (v, (first, second)) in first.into_iter().zip(second).enumerate() {
-                for (i, vector) in l.interleaved(first, second).into_iter().enumerate() {
-                    let (chunk, k) = place(2 * v + i);
+            let mut put = {
+                #[inline(always)]
+                |vector, i| {
+                    let (chunk, k) = place(i);
                     if let Some(chunk) = data.get_mut(chunk) {
                         l.store(vector, chunk, k);
                     }
+                }
+            };
+            let [first, second] = columns;
+            for v in 0..4 {
+                if let (Some(&first), Some(&second)) = (first.get(v), second.get(v)) {
+                    let [low, high] = l.interleaved(first, second);
+                    put(low, 2 * v);
+                    put(high, 2 * v + 1);
                 }
             }
         }
