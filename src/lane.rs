@@ -38,6 +38,12 @@ const fn groups<L: Lane, G: Group<L>>() -> usize {
 /// Columns that are worked on side by side.
 pub(crate) const COLUMNS: usize = 4;
 
+/// The chunk, and the vector in it, that starts with an element.
+#[inline(always)]
+pub(crate) fn place<L: Lane>(element: usize) -> (usize, usize) {
+    (element / LANES, element % LANES / L::N)
+}
+
 /// Where rows are that [`Lane::columns`] loads: the first at the start, the others a stride apart.
 #[derive(Clone, Copy)]
 pub(crate) struct Grid {

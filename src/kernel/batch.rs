@@ -2,7 +2,7 @@
 
 use super::{IS_FIRMWARE, Parts, RowLoss, Side, Table, share_of, short, weight_at};
 use crate::Rows;
-use crate::lane::{Chunk, Group, LANES, Lane, Op};
+use crate::lane::{Chunk, Group, LANES, Lane, Op, place};
 use crate::math::log1p;
 
 /// A [`RowLoss`] over a table.
@@ -139,19 +139,13 @@ impl OfRows {
     const ZEROS: Self = Self([[0.0; LANES]; CHUNKS]);
 }
 
-/// Where the vector of `N` rows is that starts with a row.
-#[inline(always)]
-fn place<L: Lane>(row: usize) -> (usize, usize) {
-    (row % ROWS / LANES, row % LANES / L::N)
-}
-
 #[inline(always)]
 fn load<L: Lane, R: Group<L>>(r: R, of_rows: &OfRows, row: usize) -> R::V {
     let l = r.base();
     r.of(
         #[inline(always)]
         |v| {
-            let (chunk, k) = place::<L>(row + v * L::N);
+            let (chunk, k) = place::<L>((row + v * L::N) % ROWS);
             match of_rows.0.get(chunk) {
                 Some(chunk) => l.load(chunk, k),
                 None => l.splat(0.0),
@@ -166,7 +160,7 @@ fn store<L: Lane, R: Group<L>>(r: R, a: R::V, of_rows: &mut OfRows, row: usize) 
         a,
         #[inline(always)]
         |v, a| {
-            let (chunk, k) = place::<L>(row + v * L::N);
+            let (chunk, k) = place::<L>((row + v * L::N) % ROWS);
             if let Some(chunk) = of_rows.0.get_mut(chunk) {
                 r.base().store(a, chunk, k);
             }

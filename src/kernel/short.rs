@@ -7,7 +7,7 @@
 use super::batch::ROWS;
 use super::{RowMap, Table};
 use crate::Rows;
-use crate::lane::{Arithmetic, COLUMNS, Four, Grid, Group, LANES, Lane, counted, two_sum};
+use crate::lane::{Arithmetic, COLUMNS, Four, Grid, Group, LANES, Lane, counted, place, two_sum};
 use crate::math::{OVER_TWO_64, TWO_64, exp_nonpos_times_2_64};
 
 /// Elements of the longest row that is taken this way.
@@ -74,10 +74,6 @@ fn of_two_classes<L: Lane>(l: L, table: &mut Table<'_>, f: &mut impl Columns) ->
         return 0;
     }
     let chunks = 8 * L::N / LANES;
-    let place = {
-        #[inline(always)]
-        |vector: usize| (vector * L::N / LANES, vector % (LANES / L::N))
-    };
     let mut row = 0;
     while row + 4 * L::N <= rows {
         let Some(data) = table.as_rows().data_from(row).0.as_chunks().0.get(..chunks) else { break };
@@ -87,7 +83,7 @@ fn of_two_classes<L: Lane>(l: L, table: &mut Table<'_>, f: &mut impl Columns) ->
                 let vector = {
                     #[inline(always)]
                     |i| {
-                        let (chunk, k) = place(i);
+                        let (chunk, k) = place::<L>(i * L::N);
                         data.get(chunk).map_or(l.splat(0.0), |chunk| l.load(chunk, k))
                     }
                 };
@@ -101,7 +97,7 @@ fn of_two_classes<L: Lane>(l: L, table: &mut Table<'_>, f: &mut impl Columns) ->
             let mut put = {
                 #[inline(always)]
                 |vector, i| {
-                    let (chunk, k) = place(i);
+                    let (chunk, k) = place::<L>(i * L::N);
                     if let Some(chunk) = data.get_mut(chunk) {
                         l.store(vector, chunk, k);
                     }
@@ -141,8 +137,8 @@ pub(crate) trait Side<L: Lane>: Group<L> {
         self.of(
             #[inline(always)]
             |v| {
-                let i = v * L::N;
-                numbers.get(i / LANES).map_or(self.base().splat(0.0), |chunk| self.base().load(chunk, i % LANES / L::N))
+                let (chunk, k) = place::<L>(v * L::N);
+                numbers.get(chunk).map_or(self.base().splat(0.0), |chunk| self.base().load(chunk, k))
             },
         )
     }
