@@ -82,6 +82,12 @@ pub(crate) trait Arithmetic: Copy {
     fn is_negative(self, a: Self::V) -> Self::M;
     fn select(self, mask: Self::M, yes: Self::V, no: Self::V) -> Self::V;
 
+    /// `if x < least { 0 } else { a }`: a NaN on either side gives `a`.
+    #[inline(always)]
+    fn unless_less(self, x: Self::V, least: Self::V, a: Self::V) -> Self::V {
+        self.select(self.gt(least, x), self.splat(0.0), a)
+    }
+
     // The same registers as 32-bit integers.
     fn bits_and(self, a: Self::V, b: Self::V) -> Self::V;
     fn bits_or(self, a: Self::V, b: Self::V) -> Self::V;
@@ -91,7 +97,9 @@ pub(crate) trait Arithmetic: Copy {
     fn bits_shl<const BITS: u32>(self, a: Self::V) -> Self::V;
     fn bits_shr<const BITS: u32>(self, a: Self::V) -> Self::V;
     /// In each lane the entry of the table that the lowest two bits of the index name.
-    fn pick(self, table: &[f32; 4], index: Self::V) -> Self::V;
+    fn pick_of_4(self, table: &[f32; 4], index: Self::V) -> Self::V;
+    /// The lowest three bits.
+    fn pick_of_8(self, table: &[f32; 8], index: Self::V) -> Self::V;
 
     /// `a * 2^floor(n)`, rounded once, where there is an instruction for it.
     #[inline(always)]

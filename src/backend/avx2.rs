@@ -51,6 +51,9 @@ impl Arithmetic for Token {
 
         gt(a: __m256, b: __m256) -> __m256 { _mm256_cmp_ps::<_CMP_GT_OQ>(a, b) }
         eq(a: __m256, b: __m256) -> __m256 { _mm256_cmp_ps::<_CMP_EQ_OQ>(a, b) }
+        unless_less(x: __m256, least: __m256, a: __m256) -> __m256 {
+            _mm256_and_ps(_mm256_cmp_ps::<_CMP_NLT_UQ>(x, least), a)
+        }
         select(mask: __m256, yes: __m256, no: __m256) -> __m256 { _mm256_blendv_ps(no, yes, mask) }
 
         bits_and(a: __m256, b: __m256) -> __m256 { _mm256_and_ps(a, b) }
@@ -79,9 +82,15 @@ impl Arithmetic for Token {
     /// The table in each half, which is as far as the instruction reaches; it looks at the lowest two bits of each
     /// index.
     #[inline(always)]
-    fn pick(self, table: &[f32; 4], index: __m256) -> __m256 {
+    fn pick_of_4(self, table: &[f32; 4], index: __m256) -> __m256 {
         // SAFETY: reads the 4 floats of the table. Unaligned loads are allowed.
         unsafe { _mm256_permutevar_ps(_mm256_broadcast_ps(&_mm_loadu_ps(table.as_ptr())), _mm256_castps_si256(index)) }
+    }
+    /// The instruction looks at the lowest three bits of each index.
+    #[inline(always)]
+    fn pick_of_8(self, table: &[f32; 8], index: __m256) -> __m256 {
+        // SAFETY: reads the 8 floats of the table. Unaligned loads are allowed.
+        unsafe { _mm256_permutevar8x32_ps(_mm256_loadu_ps(table.as_ptr()), _mm256_castps_si256(index)) }
     }
 }
 

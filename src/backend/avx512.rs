@@ -75,11 +75,20 @@ impl Arithmetic for Token {
     /// The table in each quarter, which is as far as the instruction reaches; it looks at the lowest two bits of each
     /// index.
     #[inline(always)]
-    fn pick(self, table: &[f32; 4], index: __m512) -> __m512 {
+    fn pick_of_4(self, table: &[f32; 4], index: __m512) -> __m512 {
         // SAFETY: reads the 4 floats of the table. Unaligned loads are allowed.
         unsafe {
             let table = _mm512_broadcast_f32x4(_mm_loadu_ps(table.as_ptr()));
             _mm512_permutevar_ps(table, _mm512_castps_si512(index))
+        }
+    }
+    /// The table in each half: the instruction looks at the lowest four bits of each index.
+    #[inline(always)]
+    fn pick_of_8(self, table: &[f32; 8], index: __m512) -> __m512 {
+        // SAFETY: reads the 8 floats of the table. Unaligned loads are allowed.
+        unsafe {
+            let table = _mm512_broadcast_f32x8(_mm256_loadu_ps(table.as_ptr()));
+            _mm512_permutexvar_ps(_mm512_castps_si512(index), table)
         }
     }
 }

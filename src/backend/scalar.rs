@@ -140,8 +140,12 @@ impl<const SOFTWARE: bool> Arithmetic for Scalar<SOFTWARE> {
         f32::from_bits(a.to_bits() >> BITS)
     }
     #[inline(always)]
-    fn pick(self, table: &[f32; 4], index: f32) -> f32 {
+    fn pick_of_4(self, table: &[f32; 4], index: f32) -> f32 {
         table.get((index.to_bits() & 3) as usize).copied().unwrap_or_default()
+    }
+    #[inline(always)]
+    fn pick_of_8(self, table: &[f32; 8], index: f32) -> f32 {
+        table.get((index.to_bits() & 7) as usize).copied().unwrap_or_default()
     }
 }
 

@@ -27,6 +27,19 @@ fn floats(a: u32x4) -> f32x4 {
     wide::bytemuck::cast(a)
 }
 
+/// The bytes 4 k to 4 k + 3 that entry k of a table has.
+#[inline(always)]
+fn bytes_of_entries(index: u32x4) -> u32x4 {
+    index * u32x4::splat(0x0404_0404) + u32x4::splat(0x0302_0100)
+}
+
+/// The bytes of these numbers, 0 for those from 16 on.
+#[inline(always)]
+fn shuffled(entries: [f32; 4], bytes: u32x4) -> u32x4 {
+    let entries: i8x16 = wide::bytemuck::cast(f32x4::new(entries));
+    wide::bytemuck::cast(entries.shuffle_zeroing(wide::bytemuck::cast(bytes)))
+}
+
 impl Arithmetic for Token {
     type V = f32x4;
     type M = f32x4;
@@ -113,11 +126,15 @@ impl Arithmetic for Token {
         floats(bits(a) >> BITS)
     }
     #[inline(always)]
-    fn pick(self, table: &[f32; 4], index: f32x4) -> f32x4 {
-        // The bytes of entry k are 4 k to 4 k + 3.
-        let bytes = (bits(index) & u32x4::splat(3)) * u32x4::splat(0x0404_0404) + u32x4::splat(0x0302_0100);
-        let table: i8x16 = wide::bytemuck::cast(f32x4::new(*table));
-        wide::bytemuck::cast(table.shuffle_zeroing(wide::bytemuck::cast(bytes)))
+    fn pick_of_4(self, table: &[f32; 4], index: f32x4) -> f32x4 {
+        floats(shuffled(*table, bytes_of_entries(bits(index) & u32x4::splat(3))))
+    }
+    #[inline(always)]
+    fn pick_of_8(self, &[a, b, c, d, e, f, g, h]: &[f32; 8], index: f32x4) -> f32x4 {
+        let bytes = bytes_of_entries(bits(index) & u32x4::splat(7));
+        // Either half gives 0 where the entry is in the other.
+        let (low, high) = (shuffled([a, b, c, d], bytes), shuffled([e, f, g, h], bytes ^ u32x4::splat(0x1010_1010)));
+        floats(low | high)
     }
 }
 

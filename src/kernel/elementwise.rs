@@ -1,8 +1,9 @@
-//! Sigmoid, its log and softplus, from one exponential of -|x|, which is at most 1 and so cannot overflow.
+//! Sigmoid, its log and softplus, and their derivatives: the others from one exponential of -|x|, which is at most 1
+//! and so cannot overflow.
 //!
 //! ```text
+//! (1)  sigmoid(x)     = 1 / (1 + exp(-x))
 //! with e = exp(-|x|)
-//! (1)  sigmoid(x)     = 1 / (1 + e) for x >= 0, e / (1 + e) for x < 0
 //! (2)  log_sigmoid(x) = min(x, 0) - log1p(e)
 //! (3)  softplus(x)    = max(x, 0) + log1p(e)
 //! (4)  sigmoid'(x)    = e / (1 + e)^2
@@ -11,7 +12,7 @@
 use super::RowMap;
 use crate::Rows;
 use crate::lane::{Arithmetic, Lane, Span, Stream, walk, walk_large};
-use crate::math::{exp, exp_nonpos, ln, log1p, log1p_of_unit};
+use crate::math::{exp, exp_nonpos, ln, log1p, log1p_of_unit, sigmoid};
 
 /// A function of one number.
 pub(crate) trait Unary {
@@ -27,12 +28,6 @@ pub(crate) trait Slope {
 #[inline(always)]
 pub(super) fn exp_neg_abs<A: Arithmetic>(l: A, x: A::V) -> A::V {
     exp_nonpos(l, l.bits_or(x, l.splat(-0.0)))
-}
-
-/// (1), where `e` is `exp(-|x|)`.
-#[inline(always)]
-pub(super) fn sigmoid<A: Arithmetic>(l: A, x: A::V, e: A::V) -> A::V {
-    quotient(l, l.select(l.is_negative(x), e, l.splat(1.0)), e)
 }
 
 /// `a / (1 + e)`
@@ -72,7 +67,7 @@ functions! {
         Exp = |l, x| exp(l, x),
         Ln = |l, x| ln(l, x),
         Log1p = |l, x| log1p(l, x),
-        Sigmoid = |l, x| sigmoid(l, x, exp_neg_abs(l, x)),
+        Sigmoid = |l, x| sigmoid(l, x),
         LogSigmoid = |l, x| l.sub(l.min(x, l.splat(0.0)), log1p_of_unit(l, exp_neg_abs(l, x))),
         Softplus = |l, x| l.add(l.max(x, l.splat(0.0)), log1p_of_unit(l, exp_neg_abs(l, x)));
     Slope::slope:
@@ -84,8 +79,8 @@ functions! {
             let quotient = l.div(e, l.mul(denominator, denominator));
             l.sub(quotient, l.mul(quotient, l.add(lost, lost)))
         },
-        LogSigmoidAt = |l, x| sigmoid(l, neg(l, x), exp_neg_abs(l, x)),
-        SoftplusAt = |l, x| sigmoid(l, x, exp_neg_abs(l, x)),
+        LogSigmoidAt = |l, x| sigmoid(l, neg(l, x)),
+        SoftplusAt = |l, x| sigmoid(l, x),
         // The derivative of sigmoid where its output is y.
         SigmoidOf = |l, y| l.mul(y, l.sub(l.splat(1.0), y));
 }

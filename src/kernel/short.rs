@@ -5,10 +5,11 @@
 //! rows are beside it, and on however many lanes.
 
 use super::batch::ROWS;
+use super::softmax::rest_of_all;
 use super::{RowMap, Table};
 use crate::Rows;
 use crate::lane::{Arithmetic, COLUMNS, Four, Grid, Group, LANES, Lane, counted, place, two_sum};
-use crate::math::{OVER_TWO_64, TWO_64, exp_nonpos_times_2_64};
+use crate::math::{scaled_exp_nonpos, scaled_one};
 
 /// Elements of the longest row that is taken this way.
 pub(super) const LONGEST: usize = 32;
@@ -265,7 +266,7 @@ fn sum_of_four<L: Lane, R: Group<L>>(
     Group::<R>::sum(Four(l), added)
 }
 
-/// `2^64 exp(x - m)`, but where it is 1, which is counted.
+/// Scaled `exp(x - m)`, but where it is 1, which is counted.
 struct Exps<R: Arithmetic> {
     m: R::V,
     ones: R::V,
@@ -276,18 +277,18 @@ struct Exps<R: Arithmetic> {
 impl<R: Arithmetic> Terms<R> for Exps<R> {
     #[inline(always)]
     fn of<G: Group<R>>(&mut self, g: G, _: usize, x: G::V) -> (G::V, G::V) {
-        let e = exp_nonpos_times_2_64(g, g.sub(x, g.repeat(self.m)));
+        let e = scaled_exp_nonpos(g, g.sub(x, g.repeat(self.m)));
         let mut new = g.splat(0.0);
-        let term = counted(g, e, g.splat(TWO_64), &mut new);
+        let term = counted(g, e, g.splat(scaled_one::<G>()), &mut new);
         self.ones = g.base().add(self.ones, g.sum(new));
         (if self.keep { e } else { x }, term)
     }
 }
 
-/// r of each row, (1) of [`softmax`](super::softmax). `2^64 exp(x - m)` is left in the columns if it is to be kept.
+/// r of each row, (1) of [`softmax`](super::softmax). Scaled exponentials are left in the columns if they are to be kept.
 #[inline(always)]
 pub(super) fn rest<L: Lane, R: Group<L>>(l: R, columns: &mut [R::V], m: R::V, keep: bool) -> R::V {
     let mut exps = Exps { m, ones: l.splat(0.0), keep };
     let sum = sum(l, columns, &mut exps);
-    l.add(l.sub(exps.ones, l.splat(1.0)), l.mul(sum, l.splat(OVER_TWO_64)))
+    rest_of_all(l, exps.ones, sum)
 }

@@ -14,14 +14,14 @@
 //! The sum without the maximum keeps what 1 + r would round away: the log-probability of a class that is nearly
 //! certain. In (4) the subtractions stay apart, since m + log1p(r) would lose bits where |m| is large.
 //!
-//! Exponentials are kept as 2^64 exp(x_i - m), so that subnormal results are rounded once, at the end.
+//! Exponentials are kept scaled, 1 as [`scaled_one`], so that subnormal results are rounded once, at the end.
 //!
 //! A row of -inf alone has c = 0 and so r = -1, which no other row has; a NaN, or +inf - +inf, makes r NaN.
 
 use super::short::{self, Short};
 use super::{IS_FIRMWARE, RowMap, Side, weight_at};
 use crate::lane::{Arithmetic, Group, Lane, Peak, Span, Stream, Vs, map_streamed, walk, walk_without};
-use crate::math::{OVER_TWO_64, TWO_64, exp, exp_nonpos, exp_nonpos_times_2_64, log1p};
+use crate::math::{OVER_TWO_64, exp, exp_nonpos, factor, log1p, scaled_exp_nonpos, scaled_one};
 use crate::{EmptyRow, Rows};
 
 /// What one look at a row finds: m, and for a long row r.
@@ -34,7 +34,7 @@ pub(super) struct FirstLook {
 /// What the statistics leave in a row for the last pass.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Leave {
-    /// `2^64 exp(x_i - m)`
+    /// `exp(x_i - m)`, scaled
     Exps,
     /// `x_i - m`
     Distances,
@@ -68,7 +68,7 @@ impl FirstLook {
             Some(r) => r,
             None => {
                 let (ones, sum) = sum_of_exps(l, span, self.peak, leave);
-                rest_of(ones, sum)
+                rest_of(l, ones, sum)
             }
         }
     }
@@ -101,14 +101,15 @@ impl FirstLook {
                 sum += f64::from(sum_of_block);
             } else {
                 let scale = l.first(exp_nonpos(l, l.splat(m - largest)));
-                sum += f64::from(scale) * (f64::from(ones_of_block) * f64::from(TWO_64) + f64::from(sum_of_block));
+                sum += f64::from(scale)
+                    * (f64::from(ones_of_block) * f64::from(scaled_one::<L>()) + f64::from(sum_of_block));
             }
         }
-        Self { peak: Peak::anywhere(largest), r: Some(rest_of(ones, sum as f32)) }
+        Self { peak: Peak::anywhere(largest), r: Some(rest_of(l, ones, sum as f32)) }
     }
 }
 
-/// Gives `f` every `2^64 exp(x_i - m)` of a row whose statistics were found in this span, and writes what it gives.
+/// Gives `f` every scaled `exp(x_i - m)` of a row whose statistics were found in this span, and writes what it gives.
 #[inline(always)]
 fn map_exps<L: Lane>(l: L, span: &mut Span<'_>, peak: Peak, f: impl Fn(Vs<L>) -> Vs<L> + Copy) {
     if span.read().len() > longest::<L>() {
@@ -118,7 +119,7 @@ fn map_exps<L: Lane>(l: L, span: &mut Span<'_>, peak: Peak, f: impl Fn(Vs<L>) ->
             l,
             span,
             #[inline(always)]
-            |x| f(exp_nonpos_times_2_64(g, g.sub(x, m))),
+            |x| f(scaled_exp_nonpos(g, g.sub(x, m))),
         );
     } else {
         walk(
@@ -132,7 +133,7 @@ fn map_exps<L: Lane>(l: L, span: &mut Span<'_>, peak: Peak, f: impl Fn(Vs<L>) ->
     }
 }
 
-/// c of (1), and the sum of the other exponentials times 2^64.
+/// c of (1), and the sum of the other exponentials, scaled.
 #[inline(always)]
 fn sum_of_exps<L: Lane>(l: L, span: &mut Span<'_>, peak: Peak, leave: Leave) -> (f32, f32) {
     let g = l.group();
@@ -140,40 +141,46 @@ fn sum_of_exps<L: Lane>(l: L, span: &mut Span<'_>, peak: Peak, leave: Leave) -> 
     let (ones, [sum]) = walk_without(
         l,
         span,
-        (TWO_64, peak),
+        (scaled_one::<L>(), peak),
         f32::NEG_INFINITY,
         [],
         #[inline(always)]
         |x, []| {
             let distance = g.sub(x, m);
-            let e = exp_nonpos_times_2_64(g, distance);
+            let e = scaled_exp_nonpos(g, distance);
             (if leave == Leave::Exps { e } else { distance }, [e])
         },
     );
     (ones, sum)
 }
 
-/// (1) from c and the sum of the other exponentials times 2^64.
+/// (1) from c and the scaled sum of the other exponentials.
 #[inline(always)]
-pub(super) fn rest_of(ones: f32, sum: f32) -> f32 {
-    (ones - 1.0) + sum * OVER_TWO_64
+pub(super) fn rest_of<L: Lane>(l: L, ones: f32, sum: f32) -> f32 {
+    l.first(rest_of_all(l, l.splat(ones), l.splat(sum)))
 }
 
-/// 1 / (1 + r) for r >= 0, with the rounding error of 1 + r taken out to first order.
+/// [`rest_of`] lane by lane.
+#[inline(always)]
+pub(super) fn rest_of_all<A: Arithmetic>(l: A, ones: A::V, sum: A::V) -> A::V {
+    l.mul_add(sum, l.splat(1.0 / scaled_one::<A>()), l.sub(ones, l.splat(1.0)))
+}
+
+/// `2^64 / scaled_one() / (1 + r)` for r >= 0, with the rounding error of 1 + r taken out to first order.
 #[inline(always)]
 pub(super) fn inverse_of<A: Arithmetic>(l: A, r: A::V) -> A::V {
     let one = l.splat(1.0);
     let sum = l.add(one, r);
     let (larger, smaller) = (l.max(one, r), l.min(r, one));
     let gained = l.sub(l.sub(sum, larger), smaller);
-    let inverse = l.div(one, sum);
-    l.mul_add(inverse, l.mul(gained, inverse), inverse)
+    let inverse = l.div(l.splat(1.0 / factor::<A>()), sum);
+    l.mul_add(inverse, l.mul(l.mul(gained, l.splat(factor::<A>())), inverse), inverse)
 }
 
 /// Factors below this are small.
 const SMALL: f32 = 1.0 / 268_435_456.0;
 
-/// What turns `2^64 e` into `factor * inverse * e`, of which the rounding of small results is the last: the factor by
+/// What turns a scaled `e` into `factor * e / (1 + r)`, of which the rounding of small results is the last: the factor by
 /// 2^64, or both apart where that would lose digits.
 #[derive(Clone, Copy)]
 pub(super) struct Rescale<A: Arithmetic> {
@@ -182,7 +189,7 @@ pub(super) struct Rescale<A: Arithmetic> {
 }
 
 impl<A: Arithmetic> Rescale<A> {
-    /// Of `factor * inverse`, with an inverse of a sum of at most 2^33 numbers up to 1.
+    /// With an inverse as [`inverse_of`] gives it, of a sum of at most 2^33 numbers up to 1.
     #[inline(always)]
     pub(super) fn new(l: A, factor: A::V, inverse: A::V) -> Self {
         // Known before the inverse is.

@@ -18,12 +18,14 @@ use super::softmax::{FirstLook, Leave, Rescale, inverse_of, rest_of};
 use super::{Parts, RowLoss, Share, Side, weight_at};
 use crate::lane::{Arithmetic, Lane, Peak, Span, Stream, walk, walk_without};
 use crate::loss::{EmptyRow, PositivesScale};
-use crate::math::{OVER_TWO_64, TWO_64, exp_nonpos_times_2_64};
+use crate::math::{OVER_TWO_64, factor, scaled_exp_nonpos, scaled_one};
 use crate::targets::Class;
 use crate::{ClassIndices, HotClasses, Rows};
 
 /// What both kinds of labels need of a row of logits.
 struct Row {
+    /// As [`Rescale`] takes it.
+    scaled_inverse: f32,
     /// 1 / (1 + r)
     inverse: f32,
     /// r / (1 + r)
@@ -34,8 +36,9 @@ struct Row {
 impl Row {
     #[inline(always)]
     fn new<L: Lane>(l: L, r: f32) -> Self {
-        let inverse = l.first(inverse_of(l, l.splat(r)));
-        Self { inverse, rest: r * inverse, r }
+        let scaled_inverse = l.first(inverse_of(l, l.splat(r)));
+        let inverse = scaled_inverse * factor::<L>();
+        Self { scaled_inverse, inverse, rest: r * inverse, r }
     }
 
     /// (3) of one class, times `scale`.
@@ -71,12 +74,13 @@ fn hot<L: Lane>(
     }
     let row = Row::new(l, look.rest(l, &mut span, Leave::Exps));
     let factor = normalize(count, total);
-    // An exponential of 1 becomes `ones` exactly, by which it is known again after the pass; others do where they
-    // underflow, and there both forms agree.
     let scale = scale * factor;
-    let ones = row.inverse * (total * scale);
     if span.is_written() {
-        Rescale::new(l, l.splat(total * scale), l.splat(row.inverse)).row(l, &mut span, look.peak);
+        let rescale = Rescale::new(l, l.splat(total * scale), l.splat(row.scaled_inverse));
+        // What an exponential of 1 becomes, by which it is known again after the pass. Others do where they are next to
+        // it or underflow, and there both forms agree.
+        let ones = l.first(rescale.apply(l, l.splat(scaled_one::<L>())));
+        rescale.row(l, &mut span, look.peak);
         let exps = span.write();
         for (class, q) in labels.clone() {
             if let Some(gradient) = exps.get_mut(class).filter(|gradient| **gradient != ones) {
@@ -124,18 +128,18 @@ fn dense<L: Lane>(
     let (ones, [sum, mut total, mut distance, nonzero]) = walk_without(
         l,
         &mut span,
-        (TWO_64, peak),
+        (scaled_one::<L>(), peak),
         f32::NEG_INFINITY,
         streams,
         #[inline(always)]
         |x, [t, w]| {
-            let e = exp_nonpos_times_2_64(g, g.sub(x, m));
+            let e = scaled_exp_nonpos(g, g.sub(x, m));
             let q = g.weigh(w, g.mul_add(on, t, off));
             let nonzero = g.select(g.eq(t, zero), zero, one);
             (e, [e, q, g.weigh(q, g.sub(m, x)), nonzero])
         },
     );
-    let row = Row::new(l, rest_of(ones, sum));
+    let row = Row::new(l, rest_of(l, ones, sum));
     let (mut hot_total, mut hot_gradient) = (hot_label, 0.0);
     if let Some(s) = hot_logit {
         total += hot_label;
@@ -152,9 +156,9 @@ fn dense<L: Lane>(
     if span.is_written() {
         let exps = span.write();
         // p T scale of an exponential e is e * per_exp * OVER_TWO_64.
-        let per_exp = (gradient_total * row.inverse) * scale;
+        let per_exp = (gradient_total * row.scaled_inverse) * scale;
         if let (Some(&e), Some(_)) = (exps.get(hot_class), labels.hot) {
-            hot_gradient = if e == TWO_64 {
+            hot_gradient = if e == scaled_one::<L>() {
                 row.certain(hot_total, gradient_total, scale)
             } else {
                 (e * per_exp) * OVER_TWO_64 - hot_total * scale
@@ -162,7 +166,7 @@ fn dense<L: Lane>(
         }
         let (inverse, rest) = (g.splat(row.inverse), g.splat(row.rest));
         let (total, per_exp, scale) = (g.splat(gradient_total), g.splat(per_exp), g.splat(scale));
-        let (two_64, over_two_64) = (g.splat(TWO_64), g.splat(OVER_TWO_64));
+        let (e_of_one, over_two_64) = (g.splat(scaled_one::<L>()), g.splat(OVER_TWO_64));
         walk(
             l,
             &mut Span::in_place(&mut *exps),
@@ -178,7 +182,7 @@ fn dense<L: Lane>(
                 let scaled = g.mul(q, scale);
                 let certain = g.sub(g.mul(g.mul(g.sub(total, q), scale), inverse), g.mul(scaled, rest));
                 let uncertain = g.sub(g.mul(g.mul(e, per_exp), over_two_64), scaled);
-                (g.select(g.eq(e, two_64), certain, uncertain), [])
+                (g.select(g.eq(e, e_of_one), certain, uncertain), [])
             },
         );
         if let Some(gradient) = exps.get_mut(hot_class) {
@@ -287,8 +291,8 @@ impl RowLoss for Indexed<'_> {
         }
 
         let scaled = l.mul(q, scale);
-        let is_one = l.eq(hot, l.splat(TWO_64));
-        let certain = l.mul(scaled, l.mul(r, inverse));
+        let is_one = l.eq(hot, l.splat(scaled_one::<R>()));
+        let certain = l.mul(scaled, l.mul(r, l.mul(inverse, l.splat(factor::<R>()))));
         let rescale = Rescale::new(l, scaled, inverse);
         let hot = l.select(is_one, l.sub(l.splat(0.0), certain), l.sub(rescale.apply(l, hot), scaled));
         rescale.columns(l, columns);

@@ -124,6 +124,7 @@ macro_rules! groups {
                 eq(a: V, b: V) -> M;
                 is_negative(a: V) -> M;
                 select(mask: M, yes: V, no: V) -> V;
+                unless_less(x: V, least: V, a: V) -> V;
                 bits_and(a: V, b: V) -> V;
                 bits_or(a: V, b: V) -> V;
                 bits_xor(a: V, b: V) -> V;
@@ -138,8 +139,12 @@ macro_rules! groups {
                 [self.0.splat(x); $vectors]
             }
             #[inline(always)]
-            fn pick(self, table: &[f32; 4], index: Self::V) -> Self::V {
-                [$(self.0.pick(table, index[$i])),*]
+            fn pick_of_4(self, table: &[f32; 4], index: Self::V) -> Self::V {
+                [$(self.0.pick_of_4(table, index[$i])),*]
+            }
+            #[inline(always)]
+            fn pick_of_8(self, table: &[f32; 8], index: Self::V) -> Self::V {
+                [$(self.0.pick_of_8(table, index[$i])),*]
             }
             #[inline(always)]
             fn scale(self, a: Self::V, n: Self::V) -> Option<Self::V> {

@@ -1,4 +1,4 @@
-//! The exponential function, in two ways that share their end.
+//! The exponential function, in three ways that share their end.
 //!
 //! ```text
 //! x = n ln 2 + r
@@ -9,11 +9,15 @@
 //! and shifted into the exponent they are a power of two. The power carries a factor 2^64, so that it is never
 //! subnormal: taking the factor out again is the only rounding of a subnormal result.
 //!
-//! *By quarters*, in the fused family: n is a multiple of 1/4 and |r| <= ln 2 / 8, so that q needs degree 2. 2^n is
-//! 2^floor(n) times one of four numbers, picked by the two lowest bits; rounding these costs at most 0.32 ULP, where of
-//! eight it would cost 0.34 and 1 ULP be out of reach. The f32 nearest to ln 2 is too large by almost exactly 2^-29. n
-//! is kept times 2^-28, so that r^2 q + (n 2^-29) = (r^2 + n 2^-28) q, nearly, since q is nearly 1/2: for x <= 0, one
-//! fused operation is the second step of the reduction and the square in one.
+//! *By eighths*, in the fused family where a common factor does not matter: n is a multiple of 1/8 and |r| <= ln 2 / 16,
+//! so that q needs degree 1. 2^n is 2^floor(n) times one of eight numbers, picked by the three lowest bits. Rounding
+//! 2^(k/8) would cost up to 0.34 ULP; the table has [`KAPPA`] 2^(k/8), with a factor of which all eight products are
+//! within 0.06 ULP of a float. The f32 nearest to ln 2 is too large by almost exactly 2^-29. n is kept times 2^-28, so
+//! that r^2 q + (n 2^-29) = (r^2 + n 2^-28) q, nearly, since q is nearly 1/2: one fused operation is the second step of
+//! the reduction and the square in one.
+//!
+//! *By quarters*, in the fused family where the result is exp(x) itself: |r| <= ln 2 / 8, degree 2, and four numbers,
+//! of which rounding costs at most 0.32 ULP.
 //!
 //! *By whole powers*, in the separate family, where permutes are slow or missing: n is whole, |r| <= ln 2 / 2, and q
 //! has degree 4. ln 2 is subtracted in two parts (Cody and Waite), the first so short that its product with n is exact.
@@ -26,8 +30,11 @@ use crate::lane::Arithmetic;
 const LOG2_E: f32 = core::f32::consts::LOG2_E;
 const LN_2: f32 = core::f32::consts::LN_2;
 
-pub(crate) const TWO_64: f32 = 18_446_744_073_709_551_616.0;
+const TWO_64: f32 = 18_446_744_073_709_551_616.0;
 pub(crate) const OVER_TWO_64: f32 = 1.0 / TWO_64;
+
+/// The factor of a table of powers, near the square root of 2. Its inverse is nearly a float too.
+const KAPPA: f32 = 1.386_435_7;
 
 /// -191 ln 2, where the power 2^(n + 64) has the bits of 0, and so the result is 0.
 const LOWEST: f32 = -132.391_11;
@@ -41,12 +48,27 @@ pub(crate) fn exp_nonpos<L: Arithmetic>(l: L, x: L::V) -> L::V {
     whole::exp_nonpos(l, l.max(l.splat(LOWEST), x))
 }
 
-/// 2^64 exp(x) for x <= 0, which is never subnormal: sums of it keep all digits, and in a product the factor can be
-/// taken out by the last rounding. Below -132.4 it is 0.
+/// `scaled_one() * exp(x)` for x <= 0, which is never subnormal: sums of it keep all digits, and in a product the power
+/// of two can be taken out by the last rounding. Below -132.4 it is 0.
 #[inline(always)]
-pub(crate) fn exp_nonpos_times_2_64<L: Arithmetic>(l: L, x: L::V) -> L::V {
-    let x = l.max(l.splat(LOWEST), x);
-    if L::FUSED { quarters::exp_nonpos(l, x) } else { whole::exp_nonpos_times_2_64(l, x) }
+pub(crate) fn scaled_exp_nonpos<L: Arithmetic>(l: L, x: L::V) -> L::V {
+    let lowest = l.splat(LOWEST);
+    if L::FUSED {
+        let (power, f) = eighths::power_and_rest(l, x, 64);
+        return l.unless_less(x, lowest, l.mul_add(power, f, power));
+    }
+    let (power, f) = whole::power_and_rest(l, l.max(lowest, x), 64);
+    l.mul_add(power, f, power)
+}
+
+/// What [`scaled_exp_nonpos`] gives for 0, and for nothing that is not nearly 0.
+pub(crate) const fn scaled_one<L: Arithmetic>() -> f32 {
+    factor::<L>() * TWO_64
+}
+
+/// `scaled_one() / 2^64`
+pub(crate) const fn factor<L: Arithmetic>() -> f32 {
+    if L::FUSED { KAPPA } else { 1.0 }
 }
 
 /// exp(x) for all x. NaN gives NaN.
@@ -59,6 +81,31 @@ pub(crate) fn exp<L: Arithmetic>(l: L, x: L::V) -> L::V {
     if L::FUSED { quarters::exp(l, x, back) } else { whole::exp(l, x, back) }
 }
 
+/// 1 / (1 + exp(-x)). NaN gives NaN.
+///
+/// ```text
+/// (2)  sigmoid(x) = 1 / (1 + P + P f),  exp(-x) = P (1 + f) as in (1)
+/// ```
+///
+/// One formula for both signs: the larger of 1 and P goes last, so that what is rounded before is small. All of it is
+/// times 2^-64, so that nothing is infinite and division rounds a subnormal result; and times a factor near the square
+/// root of 2, for which the sum is above a power of two, where rounding costs most, only where its inverse is too.
+#[inline(always)]
+pub(crate) fn sigmoid<L: Arithmetic>(l: L, x: L::V) -> L::V {
+    // 1 from 18 on, 0 below -104.
+    let x = l.min(l.splat(30.0), l.max(l.splat(-105.0), x));
+    let one = l.splat(factor::<L>() * OVER_TWO_64);
+    let (power, f) = power_and_rest(l, l.bits_xor(x, l.splat(-0.0)), -64);
+    let sum = l.add(l.max(power, one), l.mul_add(power, f, l.min(power, one)));
+    l.div(one, sum)
+}
+
+/// P and f of (1), where P is times `2^more` and a factor that is known to [`factor`].
+#[inline(always)]
+fn power_and_rest<L: Arithmetic>(l: L, x: L::V, more: i32) -> (L::V, L::V) {
+    if L::FUSED { eighths::power_and_rest(l, x, more) } else { whole::power_and_rest(l, x, more) }
+}
+
 /// (1) from the power and r, where `square` is r^2.
 #[inline(always)]
 fn end<L: Arithmetic>(l: L, power: L::V, r: L::V, square: L::V, q: L::V) -> L::V {
@@ -66,11 +113,54 @@ fn end<L: Arithmetic>(l: L, power: L::V, r: L::V, square: L::V, q: L::V) -> L::V
     l.mul_add(power, f, power)
 }
 
-mod quarters {
-    use super::{Arithmetic, LN_2, LOG2_E, end};
+mod eighths {
+    use super::{Arithmetic, KAPPA, LN_2, LOG2_E};
 
-    /// 2^-28: the unit of n for x <= 0.
+    /// 2^-28: the unit of n.
     const UNIT: f32 = 1.0 / 268_435_456.0;
+    /// 1.5 * 2^20, of which the last bit is worth 1/8.
+    const MAGIC: f32 = 1_572_864.0;
+
+    /// KAPPA 2^(k/8), k = 0..8
+    const EIGHTHS: [f32; 8] =
+        [KAPPA, 1.511_918_9, 1.648_759_2, 1.797_984_7, 1.960_716_2, 2.138_176_2, 2.331_697_7, 2.542_734_4];
+    /// The bits of these, less those that k itself adds to the exponent, and `more` there.
+    const fn powers(more: i32) -> [f32; 8] {
+        const fn power(eighth: f32, k: i32, more: i32) -> f32 {
+            f32::from_bits((eighth.to_bits() as i32 - (k << 20) + (more << 23)) as u32)
+        }
+        let [a, b, c, d, e, f, g, h] = EIGHTHS;
+        [
+            power(a, 0, more),
+            power(b, 1, more),
+            power(c, 2, more),
+            power(d, 3, more),
+            power(e, 4, more),
+            power(f, 5, more),
+            power(g, 6, more),
+            power(h, 7, more),
+        ]
+    }
+
+    // q on |r| <= 0.0434, found by search on the rounded operations.
+    const E2: f32 = 0.500_06;
+    const E3: f32 = 0.166_62;
+
+    #[inline(always)]
+    pub(super) fn power_and_rest<L: Arithmetic>(l: L, x: L::V, more: i32) -> (L::V, L::V) {
+        let magic = l.splat(MAGIC * UNIT);
+        let shifted = l.mul_add(x, l.splat(LOG2_E * UNIT), magic);
+        let power = l.bits_add(l.bits_shl::<20>(shifted), l.pick_of_8(&powers(more), shifted));
+        let n = l.sub(shifted, magic);
+        let r = l.mul_add(n, l.splat(-LN_2 / UNIT), x);
+        let q = l.mul_add(l.splat(E3), r, l.splat(E2));
+        (power, l.mul_add(l.mul_add(r, r, n), q, r))
+    }
+}
+
+mod quarters {
+    use super::{Arithmetic, LOG2_E, end};
+
     /// 1.5 * 2^21, of which the last bit is worth 1/4.
     const MAGIC: f32 = 3_145_728.0;
     /// ln 2 to 12 bits, and what is left of it.
@@ -79,37 +169,18 @@ mod quarters {
 
     /// 2^(k/4), k = 0..4
     const QUARTERS: [f32; 4] = [1.0, 1.189_207_1, core::f32::consts::SQRT_2, 1.681_792_9];
-    /// The bits of 2^(k/4), less those that k itself adds to the exponent, and `more` there.
-    const fn powers(more: u32) -> [f32; 4] {
-        const fn power(quarter: f32, k: u32, more: u32) -> f32 {
-            f32::from_bits(quarter.to_bits() - (k << 21) + (more << 23))
+    /// The bits of 2^(k/4), less those that k itself adds to the exponent, and the bias there: less the bits of a factor,
+    /// they are those of the quotient by it.
+    const TO_DIVIDE: [f32; 4] = {
+        const fn power(quarter: f32, k: u32) -> f32 {
+            f32::from_bits(quarter.to_bits() - (k << 21) + (127 << 23))
         }
         let [a, b, c, d] = QUARTERS;
-        [power(a, 0, more), power(b, 1, more), power(c, 2, more), power(d, 3, more)]
-    }
-    const TIMES_2_64: [f32; 4] = powers(64);
-    /// Less the bits of a factor, they are those of the quotient by it.
-    const TO_DIVIDE: [f32; 4] = powers(127);
+        [power(a, 0), power(b, 1), power(c, 2), power(d, 3)]
+    };
 
-    // q on |r| <= 0.0867, found by search on the rounded operations; relative error of (1) 1.6e-8 and 1.1e-8.
-    const Q_NONPOS: [f32; 3] = [0.042_242_5, 0.166_712_8, 0.499_996_24];
+    // q on |r| <= 0.0867, found by search on the rounded operations; relative error of (1) 1.1e-8.
     const Q: [f32; 3] = [0.041_809_704, 0.166_721_54, 0.499_999_67];
-
-    #[inline(always)]
-    fn q<L: Arithmetic>(l: L, r: L::V, [e4, e3, e2]: [f32; 3]) -> L::V {
-        l.mul_add(l.mul_add(l.splat(e4), r, l.splat(e3)), r, l.splat(e2))
-    }
-
-    /// At most 0.977 ULP.
-    #[inline(always)]
-    pub(super) fn exp_nonpos<L: Arithmetic>(l: L, x: L::V) -> L::V {
-        let magic = l.splat(MAGIC * UNIT);
-        let shifted = l.mul_add(x, l.splat(LOG2_E * UNIT), magic);
-        let power = l.bits_add(l.bits_shl::<21>(shifted), l.pick(&TIMES_2_64, shifted));
-        let n = l.sub(shifted, magic);
-        let r = l.mul_add(n, l.splat(-LN_2 / UNIT), x);
-        end(l, power, r, l.mul_add(r, r, n), q(l, r, Q_NONPOS))
-    }
 
     /// At most 0.940 ULP.
     #[inline(always)]
@@ -118,11 +189,13 @@ mod quarters {
         let shifted = l.mul_add(x, l.splat(LOG2_E), magic);
         let n = l.sub(shifted, magic);
         let r = l.mul_add(n, l.splat(-LN2_LO), l.mul_add(n, l.splat(-LN2_HI), x));
-        let (square, q) = (l.mul(r, r), q(l, r, Q));
-        if let Some(y) = l.scale(end(l, l.pick(&QUARTERS, shifted), r, square, q), n) {
+        let [e4, e3, e2] = Q;
+        let q = l.mul_add(l.mul_add(l.splat(e4), r, l.splat(e3)), r, l.splat(e2));
+        let square = l.mul(r, r);
+        if let Some(y) = l.scale(end(l, l.pick_of_4(&QUARTERS, shifted), r, square, q), n) {
             return y;
         }
-        let power = l.bits_add(l.bits_shl::<21>(shifted), l.pick(&TO_DIVIDE, shifted));
+        let power = l.bits_add(l.bits_shl::<21>(shifted), l.pick_of_4(&TO_DIVIDE, shifted));
         let power = l.bits_sub(power, back);
         l.mul(end(l, power, r, square, q), back)
     }
@@ -153,12 +226,12 @@ mod whole {
         (r, l.mul_add(q, r, l.splat(E2)))
     }
 
-    /// At most 0.963 ULP.
     #[inline(always)]
-    pub(super) fn exp_nonpos_times_2_64<L: Arithmetic>(l: L, x: L::V) -> L::V {
-        let shifted = l.mul_add(x, l.splat(LOG2_E), l.splat(TIMES_2_64));
-        let (r, q) = reduced(l, x, l.sub(shifted, l.splat(TIMES_2_64)));
-        end(l, l.bits_shl::<23>(shifted), r, l.mul(r, r), q)
+    pub(super) fn power_and_rest<L: Arithmetic>(l: L, x: L::V, more: i32) -> (L::V, L::V) {
+        let magic = l.splat(MAGIC + (127 + more) as f32);
+        let shifted = l.mul_add(x, l.splat(LOG2_E), magic);
+        let (r, q) = reduced(l, x, l.sub(shifted, magic));
+        (l.bits_shl::<23>(shifted), l.mul_add(l.mul(r, r), q, r))
     }
 
     /// At most 0.963 ULP.

@@ -3,7 +3,7 @@
 mod exp;
 mod ln;
 
-pub(crate) use exp::{OVER_TWO_64, TWO_64, exp, exp_nonpos, exp_nonpos_times_2_64};
+pub(crate) use exp::{OVER_TWO_64, exp, exp_nonpos, factor, scaled_exp_nonpos, scaled_one, sigmoid};
 pub(crate) use ln::{ln, log1p, log1p_of_unit};
 
 /// ln 2 to 15 bits: times a whole number of 9 bits it is exact.
