@@ -118,6 +118,13 @@ pub(crate) trait Arithmetic: Copy {
         let zero = self.splat(0.0);
         self.select(self.eq(weight, zero), zero, self.mul(weight, x))
     }
+
+    /// `weight * x + c` as by [`mul_add`](Self::mul_add), and `c`, which is not -0, where the weight is 0.
+    #[inline(always)]
+    fn weigh_add(self, weight: Self::V, x: Self::V, c: Self::V) -> Self::V {
+        let zero = self.splat(0.0);
+        self.mul_add(weight, self.select(self.eq(weight, zero), zero, x), c)
+    }
 }
 
 /// The token of an instruction set, whose vectors are its registers; having one is the right to use it.

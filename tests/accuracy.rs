@@ -8,7 +8,9 @@ mod support;
 
 use support::oracle::shifted;
 use support::{BOUNDS, Rng, Worst, backends, bound, to_f64, unary};
-use xent::{LogSoftmax, LogSumExp, Softmax, SoftmaxCrossEntropy, reference};
+use xent::{
+    LogSoftmax, LogSumExp, Reduction, Rows, RowsMut, SigmoidCrossEntropy, Softmax, SoftmaxCrossEntropy, reference,
+};
 
 #[test]
 fn one_argument_functions() {
@@ -103,9 +105,40 @@ fn softmax_and_its_relatives() {
         softmax.assert(&format!("softmax on {backend}"), bound("softmax"));
         log_softmax.assert(&format!("log_softmax on {backend}"), bound("log_softmax"));
         lse.assert(&format!("log_sum_exp on {backend}"), bound("log_sum_exp"));
-        losses.assert(&format!("loss of a row on {backend}"), bound("loss of a row"));
-        gradients.assert(&format!("gradient on {backend}"), bound("gradient"));
+        losses.assert(&format!("softmax loss on {backend}"), bound("softmax loss"));
+        gradients.assert(&format!("softmax loss gradient on {backend}"), bound("softmax loss gradient"));
         assert!(sums < 1e-6, "probabilities of a row sum to 1 only within {sums:e}");
+    }
+}
+
+/// The sigmoid loss of single elements, whose two terms have one sign, and its gradient, in ULP of the larger of two that
+/// may cancel.
+#[test]
+fn sigmoid_loss() {
+    let bits = (0..=u32::MAX / 4096).map(|i| i * 4096 + i.wrapping_mul(2_654_435_761) % 4096);
+    let all = bits.map(f32::from_bits).chain(support::SPECIAL.iter().copied());
+    let x: Vec<f32> = all.filter(|x| x.is_finite()).collect();
+    for backend in backends() {
+        let (mut losses, mut gradients) = (Worst::new(), Worst::new());
+        for t in [0.0_f32, 1.0, 0.5, 0.01, 0.999] {
+            let (mut loss, mut gradient) = (vec![0.0; x.len()], vec![0.0; x.len()]);
+            let (x_rows, targets) = (Rows::new(&x, 1), vec![t; x.len()]);
+            SigmoidCrossEntropy::new()
+                .reduction(Reduction::Sum)
+                .backend(backend)
+                .losses_grad(x_rows, Rows::new(&targets, 1), &mut loss, RowsMut::new(&mut gradient, 1))
+                .unwrap();
+            for ((&x, &loss), &gradient) in x.iter().zip(&loss).zip(&gradient) {
+                let (x, t) = (f64::from(x), f64::from(t));
+                let at = || format!("logit {x:e}, label {t}");
+                losses.see(loss, reference::sigmoid_cross_entropy(x, t, 1.0), at);
+                let (of_0, of_1) = ((1.0 - t) * reference::sigmoid(x), t * reference::sigmoid(-x));
+                let error = f64::from(gradient) - (of_0 - of_1);
+                gradients.see_error(error.abs() / support::ulp(of_0.max(of_1)), at);
+            }
+        }
+        losses.assert(&format!("sigmoid loss on {backend}"), bound("sigmoid loss"));
+        gradients.assert(&format!("sigmoid loss gradient on {backend}"), bound("sigmoid loss gradient"));
     }
 }
 
@@ -121,9 +154,9 @@ fn sums_do_not_lose_with_length() {
         assert!((f64::from(out[0]) / exact - 1.0).abs() < 1e-6, "{backend}: {} {exact}", out[0]);
 
         let targets = vec![0.0; n];
-        let loss = xent::SigmoidCrossEntropy::new().backend(backend);
+        let loss = SigmoidCrossEntropy::new().backend(backend);
         let one_row = loss.loss(&row, &targets[..]).unwrap();
-        let rows = loss.loss(xent::Rows::new(&row, 3), xent::Rows::new(&targets, 3)).unwrap();
+        let rows = loss.loss(Rows::new(&row, 3), Rows::new(&targets, 3)).unwrap();
         let exact = core::f64::consts::LN_2 + (n - 1) as f64 * reference::softplus(f64::from(-3.3_f32));
         for totals in [one_row, rows] {
             assert!((totals.sum / exact - 1.0).abs() < 1e-6, "{backend}: {totals:?} {exact}");

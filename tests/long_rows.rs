@@ -83,7 +83,7 @@ fn are_near_the_reference() {
                     SoftmaxCrossEntropy::new().backend(backend).loss_grad(x, &[class as u64], &mut gradient).unwrap();
                 let error = (totals.sum - loss).abs() / support::ulp(loss);
                 assert!(
-                    error <= bound("loss of a row"),
+                    error <= bound("softmax loss"),
                     "{backend}: loss {:e} of row {n}, exactly {loss:e}",
                     totals.sum
                 );
@@ -93,7 +93,10 @@ fn are_near_the_reference() {
                     if i == class {
                         let exact = -(-loss).exp_m1().abs();
                         let error = (f64::from(g) - exact).abs() / support::ulp(exact);
-                        assert!(error <= bound("gradient"), "{backend}: {g:e} of row {n}, exactly {exact:e}");
+                        assert!(
+                            error <= bound("softmax loss gradient"),
+                            "{backend}: {g:e} of row {n}, exactly {exact:e}"
+                        );
                     } else {
                         assert_eq!(g.to_bits(), got[i].to_bits(), "{backend}: element {i} of {len}, row {n}");
                     }

@@ -51,6 +51,9 @@ impl Arithmetic for Token {
 
         gt(a: __m256, b: __m256) -> __m256 { _mm256_cmp_ps::<_CMP_GT_OQ>(a, b) }
         eq(a: __m256, b: __m256) -> __m256 { _mm256_cmp_ps::<_CMP_EQ_OQ>(a, b) }
+        weigh(weight: __m256, x: __m256) -> __m256 {
+            _mm256_and_ps(_mm256_cmp_ps::<_CMP_NEQ_UQ>(weight, _mm256_setzero_ps()), _mm256_mul_ps(weight, x))
+        }
         unless_less(x: __m256, least: __m256, a: __m256) -> __m256 {
             _mm256_and_ps(_mm256_cmp_ps::<_CMP_NLT_UQ>(x, least), a)
         }
@@ -71,6 +74,13 @@ impl Arithmetic for Token {
         bits_shr<const BITS: u32>(a: __m256) -> __m256 {
             _mm256_castsi256_ps(_mm256_srl_epi32(_mm256_castps_si256(a), _mm_cvtsi32_si128(BITS as i32)))
         }
+    }
+
+    #[inline(always)]
+    fn weigh_add(self, weight: __m256, x: __m256, c: __m256) -> __m256 {
+        // SAFETY: the token is the proof that the instructions exist. No memory is touched.
+        let x = unsafe { _mm256_and_ps(_mm256_cmp_ps::<_CMP_NEQ_UQ>(weight, _mm256_setzero_ps()), x) };
+        self.mul_add(weight, x, c)
     }
 
     /// A mask as it is: blends look at the sign bit alone.

@@ -26,21 +26,8 @@ pub(crate) trait Slope {
 
 /// `exp(-|x|)`
 #[inline(always)]
-pub(super) fn exp_neg_abs<A: Arithmetic>(l: A, x: A::V) -> A::V {
+fn exp_neg_abs<A: Arithmetic>(l: A, x: A::V) -> A::V {
     exp_nonpos(l, l.bits_or(x, l.splat(-0.0)))
-}
-
-/// `a / (1 + e)`
-///
-/// What 1 + e rounds away is known exactly. Taken out of the quotient (to first order, with 1 for 1 / (1 + e)), it is
-/// the difference between 2.4 ULP and 2.
-#[inline(always)]
-pub(super) fn quotient<A: Arithmetic>(l: A, a: A::V, e: A::V) -> A::V {
-    let one = l.splat(1.0);
-    let denominator = l.add(one, e);
-    let gained = l.sub(l.sub(denominator, one), e);
-    let quotient = l.div(a, denominator);
-    l.mul_add(quotient, gained, quotient)
 }
 
 /// -x

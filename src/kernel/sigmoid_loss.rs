@@ -10,11 +10,11 @@
 //! A term whose weight is 0 is 0 whatever the logit is, so an infinite logit on the right side costs nothing. For t in
 //! [0, 1] nothing cancels in (1), and neither sigmoid is found as 1 minus the other.
 
-use super::elementwise::{exp_neg_abs, neg, quotient};
+use super::elementwise::neg;
 use super::{Parts, RowLoss, Share, Side, short, weight_at};
 use crate::Rows;
 use crate::lane::{Arithmetic, Group, Lane, Span, Stream, walk, walk_large};
-use crate::math::log1p_of_unit;
+use crate::math::{log1p_of_scaled, scaled_exp_nonpos, scaled_one};
 
 pub(crate) struct Logits<'a> {
     pub(crate) targets: Rows<'a>,
@@ -42,7 +42,7 @@ impl Logits<'_> {
         let a = l.mul(pos_weight, l.mul_add(t, on, off));
         let b = l.mul_add(l.sub(l.splat(1.0), t), on, off);
         let term = Term::new(l, x, a, b);
-        let loss = l.add(term.linear(l, x), l.weigh(l.add(a, b), log1p_of_unit(l, term.e)));
+        let loss = l.weigh_add(term.near, x, l.weigh(l.add(a, b), log1p_of_scaled(l, term.e)));
         (l.mul(l.weigh(w, term.gradient(l)), scale), l.weigh(w, loss))
     }
 }
@@ -181,12 +181,13 @@ impl<R: Arithmetic> short::Terms<R> for Weighted<'_, R> {
 #[inline(always)]
 fn plain<A: Arithmetic>(l: A, x: A::V, t: A::V, scale: A::V) -> (A::V, A::V) {
     let term = Term::new(l, x, t, l.sub(l.splat(1.0), t));
-    let log = l.mul_add(t, l.splat(0.0), log1p_of_unit(l, term.e));
-    (l.mul(term.gradient(l), scale), l.add(term.linear(l, x), log))
+    let log = l.mul_add(t, l.splat(0.0), log1p_of_scaled(l, term.e));
+    (l.mul(term.gradient(l), scale), l.weigh_add(term.near, x, log))
 }
 
 /// An element.
 struct Term<V> {
+    /// Scaled.
     e: V,
     /// b where x >= 0, else -a
     near: V,
@@ -198,20 +199,15 @@ impl<V: Copy> Term<V> {
     #[inline(always)]
     fn new<A: Arithmetic<V = V>>(l: A, x: V, a: V, b: V) -> Self {
         let (is_negative, minus_a) = (l.is_negative(x), neg(l, a));
-        let near = l.select(is_negative, minus_a, b);
-        Self { e: exp_neg_abs(l, x), near, far: l.select(is_negative, b, minus_a) }
+        let e = scaled_exp_nonpos(l, l.bits_or(x, l.splat(-0.0)));
+        Self { e, near: l.select(is_negative, minus_a, b), far: l.select(is_negative, b, minus_a) }
     }
 
-    /// What (1) has beside the logarithm.
-    #[inline(always)]
-    fn linear<A: Arithmetic<V = V>>(&self, l: A, x: V) -> V {
-        l.weigh(self.near, x)
-    }
-
-    /// (2)
+    /// (2), both sides of the fraction scaled.
     #[inline(always)]
     fn gradient<A: Arithmetic<V = V>>(&self, l: A) -> V {
-        quotient(l, l.mul_add(self.far, self.e, self.near), self.e)
+        let one = l.splat(scaled_one::<A>());
+        l.div(l.mul_add(self.far, self.e, l.mul(self.near, one)), l.add(one, self.e))
     }
 }
 

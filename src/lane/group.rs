@@ -125,6 +125,8 @@ macro_rules! groups {
                 is_negative(a: V) -> M;
                 select(mask: M, yes: V, no: V) -> V;
                 unless_less(x: V, least: V, a: V) -> V;
+                weigh(weight: V, x: V) -> V;
+                weigh_add(weight: V, x: V, c: V) -> V;
                 bits_and(a: V, b: V) -> V;
                 bits_or(a: V, b: V) -> V;
                 bits_xor(a: V, b: V) -> V;

@@ -108,8 +108,8 @@ impl<'a> SigmoidCrossEntropy<'a> {
     ///
     /// ```
     /// let mut gradient = [0.0; 2];
-    /// xent::SigmoidCrossEntropy::new().pos_weight(3.0).loss_grad(&[0.0, 0.0], &[1.0, 0.0], &mut gradient)?;
-    /// assert_eq!(gradient, [3.0 * -0.25, 0.25]);
+    /// xent::SigmoidCrossEntropy::new().pos_weight(4.0).loss_grad(&[0.0, 0.0], &[1.0, 0.0], &mut gradient)?;
+    /// assert_eq!(gradient, [4.0 * -0.25, 0.25]);
     /// # Ok::<(), xent::Error>(())
     /// ```
     pub const fn pos_weight(mut self, weight: f32) -> Self {
@@ -121,8 +121,8 @@ impl<'a> SigmoidCrossEntropy<'a> {
     ///
     /// ```
     /// let mut gradient = [0.0; 2];
-    /// xent::SigmoidCrossEntropy::new().pos_weights(&[3.0, 5.0]).loss_grad(&[0.0, 0.0], &[1.0, 1.0], &mut gradient)?;
-    /// assert_eq!(gradient, [3.0 * -0.25, 5.0 * -0.25]);
+    /// xent::SigmoidCrossEntropy::new().pos_weights(&[2.0, 4.0]).loss_grad(&[0.0, 0.0], &[1.0, 1.0], &mut gradient)?;
+    /// assert_eq!(gradient, [2.0 * -0.25, 4.0 * -0.25]);
     /// # Ok::<(), xent::Error>(())
     /// ```
     pub const fn pos_weights(mut self, weights: &'a [f32]) -> Self {

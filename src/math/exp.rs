@@ -12,7 +12,7 @@
 //! *By eighths*, in the fused family where a common factor does not matter: n is a multiple of 1/8 and |r| <= ln 2 / 16,
 //! so that q needs degree 1. 2^n is 2^floor(n) times one of eight numbers, picked by the three lowest bits. Rounding
 //! 2^(k/8) would cost up to 0.34 ULP; the table has [`KAPPA`] 2^(k/8), with a factor of which all eight products are
-//! within 0.06 ULP of a float. The f32 nearest to ln 2 is too large by almost exactly 2^-29. n is kept times 2^-28, so
+//! floats to within 0.05 ULP. The f32 nearest to ln 2 is too large by almost exactly 2^-29. n is kept times 2^-28, so
 //! that r^2 q + (n 2^-29) = (r^2 + n 2^-28) q, nearly, since q is nearly 1/2: one fused operation is the second step of
 //! the reduction and the square in one.
 //!
@@ -33,7 +33,7 @@ const LN_2: f32 = core::f32::consts::LN_2;
 const TWO_64: f32 = 18_446_744_073_709_551_616.0;
 pub(crate) const OVER_TWO_64: f32 = 1.0 / TWO_64;
 
-/// The factor of a table of powers, near the square root of 2. Its inverse is nearly a float too.
+/// The factor of a table of powers. Its inverse is nearly a float too.
 const KAPPA: f32 = 1.386_435_7;
 
 /// -191 ln 2, where the power 2^(n + 64) has the bits of 0, and so the result is 0.
@@ -88,8 +88,8 @@ pub(crate) fn exp<L: Arithmetic>(l: L, x: L::V) -> L::V {
 /// ```
 ///
 /// One formula for both signs: the larger of 1 and P goes last, so that what is rounded before is small. All of it is
-/// times 2^-64, so that nothing is infinite and division rounds a subnormal result; and times a factor near the square
-/// root of 2, for which the sum is above a power of two, where rounding costs most, only where its inverse is too.
+/// times 2^-64, so that nothing is infinite and division rounds a subnormal result; and times the factor of the table, of
+/// which the quotient is free.
 #[inline(always)]
 pub(crate) fn sigmoid<L: Arithmetic>(l: L, x: L::V) -> L::V {
     // 1 from 18 on, 0 below -104.

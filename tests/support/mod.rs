@@ -21,8 +21,10 @@ pub const BOUNDS: &[(&str, f64)] = &[
     ("softmax", 3.0),
     ("log_softmax", 4.0),
     ("log_sum_exp", 2.0),
-    ("loss of a row", 4.0),
-    ("gradient", 4.0),
+    ("softmax loss", 4.0),
+    ("softmax loss gradient", 4.0),
+    ("sigmoid loss", 4.0),
+    ("sigmoid loss gradient", 4.0),
 ];
 
 pub const fn bound(name: &str) -> f64 {
@@ -161,10 +163,14 @@ impl Worst {
     }
 
     pub fn see(&mut self, got: f32, exact: f64, at: impl FnOnce() -> String) {
-        let error = ulp_error(got, exact);
-        if error > self.ulp {
-            *self =
-                Self { ulp: error, at: format!("{}: got {got:e} ({:#010x}), exact {exact:e}", at(), got.to_bits()) };
+        self.see_error(ulp_error(got, exact), || {
+            format!("{}: got {got:e} ({:#010x}), exact {exact:e}", at(), got.to_bits())
+        });
+    }
+
+    pub fn see_error(&mut self, ulp: f64, at: impl FnOnce() -> String) {
+        if ulp > self.ulp {
+            *self = Self { ulp, at: at() };
         }
     }
 
