@@ -82,10 +82,10 @@ pub(crate) trait Arithmetic: Copy {
     fn is_negative(self, a: Self::V) -> Self::M;
     fn select(self, mask: Self::M, yes: Self::V, no: Self::V) -> Self::V;
 
-    /// `if x < least { 0 } else { a }`: a NaN on either side gives `a`.
+    /// +0 where the mask, which a comparison made, is true, else `a`.
     #[inline(always)]
-    fn unless_less(self, x: Self::V, least: Self::V, a: Self::V) -> Self::V {
-        self.select(self.gt(least, x), self.splat(0.0), a)
+    fn zero_where(self, mask: Self::M, a: Self::V) -> Self::V {
+        self.select(mask, self.splat(0.0), a)
     }
 
     // The same registers as 32-bit integers.
@@ -115,15 +115,13 @@ pub(crate) trait Arithmetic: Copy {
     /// `weight * x`, and 0 where the weight is 0 whatever `x` is.
     #[inline(always)]
     fn weigh(self, weight: Self::V, x: Self::V) -> Self::V {
-        let zero = self.splat(0.0);
-        self.select(self.eq(weight, zero), zero, self.mul(weight, x))
+        self.zero_where(self.eq(weight, self.splat(0.0)), self.mul(weight, x))
     }
 
     /// `weight * x + c` as by [`mul_add`](Self::mul_add), and `c`, which is not -0, where the weight is 0.
     #[inline(always)]
     fn weigh_add(self, weight: Self::V, x: Self::V, c: Self::V) -> Self::V {
-        let zero = self.splat(0.0);
-        self.mul_add(weight, self.select(self.eq(weight, zero), zero, x), c)
+        self.mul_add(weight, self.zero_where(self.eq(weight, self.splat(0.0)), x), c)
     }
 }
 

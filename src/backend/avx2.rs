@@ -51,12 +51,7 @@ impl Arithmetic for Token {
 
         gt(a: __m256, b: __m256) -> __m256 { _mm256_cmp_ps::<_CMP_GT_OQ>(a, b) }
         eq(a: __m256, b: __m256) -> __m256 { _mm256_cmp_ps::<_CMP_EQ_OQ>(a, b) }
-        weigh(weight: __m256, x: __m256) -> __m256 {
-            _mm256_and_ps(_mm256_cmp_ps::<_CMP_NEQ_UQ>(weight, _mm256_setzero_ps()), _mm256_mul_ps(weight, x))
-        }
-        unless_less(x: __m256, least: __m256, a: __m256) -> __m256 {
-            _mm256_and_ps(_mm256_cmp_ps::<_CMP_NLT_UQ>(x, least), a)
-        }
+        zero_where(mask: __m256, a: __m256) -> __m256 { _mm256_andnot_ps(mask, a) }
         select(mask: __m256, yes: __m256, no: __m256) -> __m256 { _mm256_blendv_ps(no, yes, mask) }
 
         bits_and(a: __m256, b: __m256) -> __m256 { _mm256_and_ps(a, b) }
@@ -74,13 +69,6 @@ impl Arithmetic for Token {
         bits_shr<const BITS: u32>(a: __m256) -> __m256 {
             _mm256_castsi256_ps(_mm256_srl_epi32(_mm256_castps_si256(a), _mm_cvtsi32_si128(BITS as i32)))
         }
-    }
-
-    #[inline(always)]
-    fn weigh_add(self, weight: __m256, x: __m256, c: __m256) -> __m256 {
-        // SAFETY: the token is the proof that the instructions exist. No memory is touched.
-        let x = unsafe { _mm256_and_ps(_mm256_cmp_ps::<_CMP_NEQ_UQ>(weight, _mm256_setzero_ps()), x) };
-        self.mul_add(weight, x, c)
     }
 
     /// A mask as it is: blends look at the sign bit alone.
@@ -199,12 +187,18 @@ impl Lane for Token {
             // SAFETY: writes 8 floats, the array's. Unaligned stores are allowed.
             return unsafe { _mm256_storeu_ps(to.as_mut_ptr(), a) };
         }
-        if to.is_empty() {
-            return;
+        // In parts: a masked store takes longer than all of these.
+        // SAFETY: writes 4 floats where there are as many, and of the rest no more than there are.
+        unsafe {
+            let low = _mm256_castps256_ps128(a);
+            match to.split_first_chunk_mut::<4>() {
+                Some((first, rest)) => {
+                    _mm_storeu_ps(first.as_mut_ptr(), low);
+                    store_first(rest.as_mut_ptr(), _mm256_extractf128_ps::<1>(a), rest.len());
+                }
+                None => store_first(to.as_mut_ptr(), low, to.len()),
+            }
         }
-        let lanes = first_lanes(to.len());
-        // SAFETY: reads the 8 integers of `lanes`, and writes of `to` the lanes that are set: no more than it has.
-        unsafe { _mm256_maskstore_ps(to.as_mut_ptr(), _mm256_loadu_si256(lanes.as_ptr().cast()), a) }
     }
 
     #[inline(always)]

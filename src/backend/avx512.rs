@@ -53,13 +53,6 @@ impl Arithmetic for Token {
         is_negative(a: __m512) -> __mmask16 { _mm512_movepi32_mask(_mm512_castps_si512(a)) }
         select(mask: __mmask16, yes: __m512, no: __m512) -> __m512 { _mm512_mask_blend_ps(mask, no, yes) }
 
-        unless_less(x: __m512, least: __m512, a: __m512) -> __m512 {
-            _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_NLT_UQ>(x, least), a)
-        }
-        weigh(weight: __m512, x: __m512) -> __m512 {
-            _mm512_maskz_mul_ps(_mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(weight, _mm512_setzero_ps()), weight, x)
-        }
-
         scale(a: __m512, n: __m512) -> Option<__m512> { Some(_mm512_scalef_ps(a, n)) }
 
         bits_and(a: __m512, b: __m512) -> __m512 { _mm512_and_ps(a, b) }
@@ -76,18 +69,6 @@ impl Arithmetic for Token {
         }
         bits_shr<const BITS: u32>(a: __m512) -> __m512 {
             _mm512_castsi512_ps(_mm512_srli_epi32::<BITS>(_mm512_castps_si512(a)))
-        }
-    }
-
-    #[inline(always)]
-    fn weigh_add(self, weight: __m512, x: __m512, c: __m512) -> __m512 {
-        if !Self::FUSED {
-            return self.add(self.weigh(weight, x), c);
-        }
-        // SAFETY: the token is the proof that the instructions exist. No memory is touched.
-        unsafe {
-            let counts = _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(weight, _mm512_setzero_ps());
-            _mm512_mask3_fmadd_ps(weight, x, c, counts)
         }
     }
 

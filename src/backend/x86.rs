@@ -167,7 +167,7 @@ pub(super) unsafe fn load_first(from: *const f32, width: usize) -> arch::__m128 
     }
 }
 
-/// Writes what [`load_first`] loads.
+/// Writes what [`load_first`] loads, or nothing where `width` is 0.
 ///
 /// # Safety
 /// They must be there to write.
@@ -179,6 +179,7 @@ pub(super) unsafe fn store_first(to: *mut f32, a: arch::__m128, width: usize) {
     // the alignment of a float.
     unsafe {
         match width {
+            0 => {}
             1 => _mm_store_ss(to, a),
             2 => _mm_storel_epi64(to.cast(), _mm_castps_si128(a)),
             3 => {

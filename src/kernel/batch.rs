@@ -114,7 +114,7 @@ impl<K: RowLoss> short::Columns for ShortRows<'_, K> {
             // What is not active may be NaN.
             let inactive = r.eq(weights, zero);
             for column in columns {
-                *column = r.select(inactive, zero, *column);
+                *column = r.zero_where(inactive, *column);
             }
         }
         let end = rows.min(first + R::VECTORS * L::N);

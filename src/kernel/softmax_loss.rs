@@ -295,9 +295,9 @@ impl RowLoss for Indexed<'_> {
         let certain = l.mul(scaled, l.mul(r, l.mul(inverse, l.splat(factor::<R>()))));
         let rescale = Rescale::new(l, scaled, inverse);
         let hot = l.select(is_one, l.sub(l.splat(0.0), certain), l.sub(rescale.apply(l, hot), scaled));
-        rescale.columns(l, columns);
-        for (i, gradient) in columns.iter_mut().enumerate() {
-            *gradient = l.select(is_hot(i), hot, *gradient);
+        // In one pass: a blend with what is in memory would become a masked store, which takes long.
+        for (i, e) in columns.iter_mut().enumerate() {
+            *e = l.select(is_hot(i), hot, rescale.apply(l, *e));
         }
         Parts { linear: l.weigh(q, l.sub(m, logit)), slope: q, r }
     }

@@ -124,9 +124,7 @@ macro_rules! groups {
                 eq(a: V, b: V) -> M;
                 is_negative(a: V) -> M;
                 select(mask: M, yes: V, no: V) -> V;
-                unless_less(x: V, least: V, a: V) -> V;
-                weigh(weight: V, x: V) -> V;
-                weigh_add(weight: V, x: V, c: V) -> V;
+                zero_where(mask: M, a: V) -> V;
                 bits_and(a: V, b: V) -> V;
                 bits_or(a: V, b: V) -> V;
                 bits_xor(a: V, b: V) -> V;

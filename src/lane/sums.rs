@@ -125,7 +125,7 @@ fn without_errors(hi: f32) -> f32 {
 pub(crate) fn counted<A: Arithmetic>(a: A, term: A::V, one: A::V, ones: &mut A::V) -> A::V {
     let is_one = a.eq(term, one);
     *ones = a.select(is_one, a.add(*ones, a.splat(1.0)), *ones);
-    a.select(is_one, a.splat(0.0), term)
+    a.zero_where(is_one, term)
 }
 
 /// Knuth's two-sum: `a + b` rounded, and exactly what that rounding lost, whichever of them is larger.
