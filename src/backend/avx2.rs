@@ -232,19 +232,25 @@ impl Lane for Token {
 #[allow(unsafe_code, reason = "intrinsics")]
 impl OfRows for Token {
     #[inline(always)]
-    unsafe fn load_rows(self, row: *const f32, stride: usize, width: usize) -> __m256 {
-        // SAFETY: the caller has these rows, and a token.
-        unsafe {
-            let low = _mm256_castps128_ps256(load_first(row, width));
-            _mm256_insertf128_ps::<1>(low, load_first(row.add(4 * stride), width))
-        }
+    unsafe fn load_rows(self, row: *const f32, stride: usize, width: usize, rows: usize) -> __m256 {
+        let of_row = {
+            #[inline(always)]
+            // SAFETY: the caller has these rows.
+            |i| unsafe { if i < rows { load_first(row.wrapping_add(i * stride), width) } else { _mm_setzero_ps() } }
+        };
+        // SAFETY: the token is the proof that the instruction exists. No memory is touched.
+        unsafe { _mm256_set_m128(of_row(4), of_row(0)) }
     }
     #[inline(always)]
-    unsafe fn store_rows(self, row: *mut f32, stride: usize, width: usize, rows: __m256) {
+    unsafe fn store_rows(self, row: *mut f32, stride: usize, width: usize, rows: usize, of_rows: __m256) {
         // SAFETY: the caller has these rows, and a token.
         unsafe {
-            store_first(row, _mm256_castps256_ps128(rows), width);
-            store_first(row.add(4 * stride), _mm256_extractf128_ps::<1>(rows), width);
+            if rows > 0 {
+                store_first(row, _mm256_castps256_ps128(of_rows), width);
+            }
+            if rows > 4 {
+                store_first(row.wrapping_add(4 * stride), _mm256_extractf128_ps::<1>(of_rows), width);
+            }
         }
     }
     #[inline(always)]

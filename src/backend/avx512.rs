@@ -217,23 +217,37 @@ fn two_of(_: Token, lanes: [i32; 16], a: __m512, b: __m512) -> __m512 {
 #[allow(unsafe_code, reason = "intrinsics")]
 impl OfRows for Token {
     #[inline(always)]
-    unsafe fn load_rows(self, row: *const f32, stride: usize, width: usize) -> __m512 {
-        // SAFETY: the caller has these rows, and a token.
+    unsafe fn load_rows(self, row: *const f32, stride: usize, width: usize, rows: usize) -> __m512 {
+        let of_row = {
+            #[inline(always)]
+            // SAFETY: the caller has these rows.
+            |i| unsafe { if i < rows { load_first(row.wrapping_add(i * stride), width) } else { _mm_setzero_ps() } }
+        };
+        // SAFETY: the token is the proof that the instructions exist. No memory is touched.
         unsafe {
-            let rows = _mm512_castps128_ps512(load_first(row, width));
-            let rows = _mm512_insertf32x4::<1>(rows, load_first(row.add(4 * stride), width));
-            let rows = _mm512_insertf32x4::<2>(rows, load_first(row.add(8 * stride), width));
-            _mm512_insertf32x4::<3>(rows, load_first(row.add(12 * stride), width))
+            let of_rows = _mm512_castps128_ps512(of_row(0));
+            let of_rows = _mm512_insertf32x4::<1>(of_rows, of_row(4));
+            let of_rows = _mm512_insertf32x4::<2>(of_rows, of_row(8));
+            _mm512_insertf32x4::<3>(of_rows, of_row(12))
         }
     }
     #[inline(always)]
-    unsafe fn store_rows(self, row: *mut f32, stride: usize, width: usize, rows: __m512) {
-        // SAFETY: the caller has these rows, and a token.
+    unsafe fn store_rows(self, row: *mut f32, stride: usize, width: usize, rows: usize, of_rows: __m512) {
+        let store = {
+            #[inline(always)]
+            |i, of_row| {
+                if i < rows {
+                    // SAFETY: the caller has this row.
+                    unsafe { store_first(row.wrapping_add(i * stride), of_row, width) }
+                }
+            }
+        };
+        // SAFETY: the token is the proof that the instructions exist. No memory is touched.
         unsafe {
-            store_first(row, _mm512_castps512_ps128(rows), width);
-            store_first(row.add(4 * stride), _mm512_extractf32x4_ps::<1>(rows), width);
-            store_first(row.add(8 * stride), _mm512_extractf32x4_ps::<2>(rows), width);
-            store_first(row.add(12 * stride), _mm512_extractf32x4_ps::<3>(rows), width);
+            store(0, _mm512_castps512_ps128(of_rows));
+            store(4, _mm512_extractf32x4_ps::<1>(of_rows));
+            store(8, _mm512_extractf32x4_ps::<2>(of_rows));
+            store(12, _mm512_extractf32x4_ps::<3>(of_rows));
         }
     }
     #[inline(always)]

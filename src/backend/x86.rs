@@ -78,27 +78,29 @@ pub(super) use on_registers;
 /// Registers of four floats of each of several rows: how columns are loaded and stored.
 #[allow(unsafe_code, reason = "pointers to rows")]
 pub(super) trait OfRows: Lane {
-    /// The first floats, `width` of them, of every fourth row from `row` on.
+    /// The first floats, `width` of them, of every fourth of the `rows` rows from `row` on, and something where there are
+    /// no more.
     ///
     /// # Safety
     /// All must be there to read.
-    unsafe fn load_rows(self, row: *const f32, stride: usize, width: usize) -> Self::V;
+    unsafe fn load_rows(self, row: *const f32, stride: usize, width: usize, rows: usize) -> Self::V;
 
     /// Writes what [`load_rows`](Self::load_rows) loads.
     ///
     /// # Safety
     /// All must be there to write.
-    unsafe fn store_rows(self, row: *mut f32, stride: usize, width: usize, rows: Self::V);
+    unsafe fn store_rows(self, row: *mut f32, stride: usize, width: usize, rows: usize, of_rows: Self::V);
 
     /// All groups of four lanes as matrices of four rows of four.
     fn transposed(self, four: [Self::V; COLUMNS]) -> [Self::V; COLUMNS];
 }
 
-/// Whether there are `N` rows, and in a slice of length `len` the first `width` elements of each.
+/// Whether a slice of length `len` has the first `width` elements of all rows that are in a vector.
 #[inline(always)]
 fn has_rows<L: Lane>(at: Grid, width: usize, len: usize) -> bool {
-    let needed = (L::N - 1).checked_mul(at.stride).and_then(|last| last.checked_add(width));
-    at.rows >= L::N && needed.is_some_and(|needed| needed <= len)
+    let last = at.rows.min(L::N).checked_sub(1);
+    let needed = last.and_then(|last| last.checked_mul(at.stride)).and_then(|last| last.checked_add(width));
+    needed.is_some_and(|needed| needed <= len)
 }
 
 /// [`Lane::columns`]
@@ -108,18 +110,28 @@ pub(super) fn columns<L: OfRows>(l: L, from: &[f32], at: Grid, columns: &mut [L:
     if !has_rows::<L>(at, columns.len(), from.len()) {
         return gather(l, from, at, columns);
     }
-    fill_by_fours(
-        columns,
+    let of_rows = {
         #[inline(always)]
-        |first, width| {
-            let rows_from = {
+        |rows: usize, columns: &mut [L::V]| {
+            fill_by_fours(
+                columns,
                 #[inline(always)]
-                // SAFETY: `N` rows are there, with all columns.
-                |i| unsafe { l.load_rows(from.as_ptr().add(i * at.stride + first), at.stride, width) }
-            };
-            l.transposed([rows_from(0), rows_from(1), rows_from(2), rows_from(3)])
-        },
-    );
+                |first, width| {
+                    let rows_from = {
+                        #[inline(always)]
+                        |i| {
+                            let row = from.as_ptr().wrapping_add(i * at.stride + first);
+                            // SAFETY: the first `rows` rows are there, with all columns.
+                            unsafe { l.load_rows(row, at.stride, width, rows.saturating_sub(i)) }
+                        }
+                    };
+                    l.transposed([rows_from(0), rows_from(1), rows_from(2), rows_from(3)])
+                },
+            );
+        }
+    };
+    // What is there of whole vectors needs no questions.
+    if at.rows >= L::N { of_rows(L::N, columns) } else { of_rows(at.rows, columns) }
 }
 
 /// [`Lane::store_columns`]
@@ -129,22 +141,33 @@ pub(super) fn store_columns<L: OfRows>(l: L, columns: &[L::V], to: &mut [f32], a
     if !has_rows::<L>(at, columns.len(), to.len()) {
         return scatter(l, columns, to, at);
     }
-    take_by_fours(
-        columns,
-        l.splat(0.0),
+    let to = to.as_mut_ptr();
+    let of_rows = {
         #[inline(always)]
-        |first, width, four| {
-            let [a, b, c, d] = l.transposed(four);
-            // SAFETY: `N` rows are there, with all columns.
-            unsafe {
-                let row = to.as_mut_ptr().add(first);
-                l.store_rows(row, at.stride, width, a);
-                l.store_rows(row.add(at.stride), at.stride, width, b);
-                l.store_rows(row.add(2 * at.stride), at.stride, width, c);
-                l.store_rows(row.add(3 * at.stride), at.stride, width, d);
-            }
-        },
-    );
+        |rows: usize| {
+            take_by_fours(
+                columns,
+                l.splat(0.0),
+                #[inline(always)]
+                |first, width, four| {
+                    let [a, b, c, d] = l.transposed(four);
+                    let store = {
+                        #[inline(always)]
+                        |i, of_rows| {
+                            let row = to.wrapping_add(i * at.stride + first);
+                            // SAFETY: the first `rows` rows are there, with all columns.
+                            unsafe { l.store_rows(row, at.stride, width, rows.saturating_sub(i), of_rows) }
+                        }
+                    };
+                    store(0, a);
+                    store(1, b);
+                    store(2, c);
+                    store(3, d);
+                },
+            );
+        }
+    };
+    if at.rows >= L::N { of_rows(L::N) } else { of_rows(at.rows) }
 }
 
 /// The first floats at a place, `width` of them and at most four.
