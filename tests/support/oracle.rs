@@ -144,7 +144,8 @@ fn softmax_row(logits: &[f32], q: &[f64], factor: f64) -> Row {
 }
 
 const LOSS_ULP: f64 = super::bound("softmax loss");
-const GRADIENT_ULP: f64 = super::bound("softmax loss gradient");
+/// Of the losses and of the activations.
+pub const GRADIENT_ULP: f64 = super::bound("softmax loss gradient");
 /// More roundings: of the reduction's scale, of the row weight times it, and of the products.
 const SCALE_ULP: f64 = 2.0;
 
