@@ -210,7 +210,7 @@ pub fn sigmoid(x: &[f32], y: &mut [f32]) -> Result<(), Error> {
 /// assert_eq!(xent::log_sum_exp(&[]), f32::NEG_INFINITY);
 /// ```
 pub fn log_sum_exp(x: &[f32]) -> f32 {
-    Backend::active().run(LogSumExpOfRow(x))
+    Backend::run(None, LogSumExpOfRow(x))
 }
 
 /// What tells the activations apart: the `F` of [`Activation`].
@@ -254,15 +254,15 @@ mod has {
     use super::{Backend, Rows, Table};
 
     pub trait Forward {
-        fn forward(&self, backend: Backend, table: &mut Table<'_>);
+        fn forward(&self, backend: Option<Backend>, table: &mut Table<'_>);
     }
     /// `dy` becomes `dx` in the table.
     pub trait FromInput {
-        fn backward(&self, backend: Backend, x: Rows<'_>, table: &mut Table<'_>);
+        fn backward(&self, backend: Option<Backend>, x: Rows<'_>, table: &mut Table<'_>);
     }
     /// `dy` becomes `dx` in the table.
     pub trait FromOutput {
-        fn backward(&self, backend: Backend, y: Rows<'_>, table: &mut Table<'_>);
+        fn backward(&self, backend: Option<Backend>, y: Rows<'_>, table: &mut Table<'_>);
     }
 }
 use has::{Forward, FromInput, FromOutput};
@@ -287,10 +287,6 @@ impl<F> Activation<F> {
         self.backend = Some(backend);
         self
     }
-
-    fn chosen(&self) -> Backend {
-        self.backend.unwrap_or_else(Backend::active)
-    }
 }
 
 impl<F: Forward> Activation<F> {
@@ -312,7 +308,7 @@ impl<F: Forward> Activation<F> {
     pub fn forward<'x, 'y>(&self, x: impl Into<Rows<'x>>, y: impl Into<RowsMut<'y>>) -> Result<(), Error> {
         let mut table = Table::Between { from: x.into(), to: y.into() };
         table.check("x", "y")?;
-        self.function.forward(self.chosen(), &mut table);
+        self.function.forward(self.backend, &mut table);
         Ok(())
     }
 
@@ -330,7 +326,7 @@ impl<F: Forward> Activation<F> {
     pub fn forward_in_place<'x>(&self, x: impl Into<RowsMut<'x>>) -> Result<(), Error> {
         let mut table = Table::InPlace(x.into());
         table.check("x", "x")?;
-        self.function.forward(self.chosen(), &mut table);
+        self.function.forward(self.backend, &mut table);
         Ok(())
     }
 }
@@ -359,7 +355,7 @@ macro_rules! backward {
                 at.check($at)?;
                 table.check("dy", "dx")?;
                 table.as_rows().check_like(at, "dy")?;
-                $has::backward(&self.function, self.chosen(), at, &mut table);
+                $has::backward(&self.function, self.backend, at, &mut table);
                 Ok(())
             }
 
@@ -382,7 +378,7 @@ macro_rules! backward {
                 let (at, mut table) = (at.into(), Table::InPlace(dy.into()));
                 at.check($at)?;
                 table.as_rows().check_like(at, "dy")?;
-                $has::backward(&self.function, self.chosen(), at, &mut table);
+                $has::backward(&self.function, self.backend, at, &mut table);
                 Ok(())
             }
         }
@@ -460,11 +456,11 @@ impl LogSoftmax {
 macro_rules! forward {
     ($($function:ident |$self:ident| $op:ident, $map:expr, $flat:expr;)*) => {$(
         impl Forward for function::$function {
-            fn forward(&$self, backend: Backend, table: &mut Table<'_>) {
+            fn forward(&$self, backend: Option<Backend>, table: &mut Table<'_>) {
                 if $flat {
                     table.flatten();
                 }
-                backend.run($op { table, map: $map });
+                Backend::run(backend, $op { table, map: $map });
             }
         }
     )*};
@@ -494,9 +490,9 @@ fn flatten_with<'a>(table: &mut Table<'_>, at: Rows<'a>) -> Rows<'a> {
 macro_rules! backward_kernels {
     ($($has:ident for $function:ident |$at:ident| $map:expr, $flat:expr;)*) => {$(
         impl $has for function::$function {
-            fn backward(&self, backend: Backend, $at: Rows<'_>, table: &mut Table<'_>) {
+            fn backward(&self, backend: Option<Backend>, $at: Rows<'_>, table: &mut Table<'_>) {
                 let $at = if $flat { flatten_with(table, $at) } else { $at };
-                backend.run(ForEachRow { table, map: $map });
+                Backend::run(backend, ForEachRow { table, map: $map });
             }
         }
     )*};
@@ -553,7 +549,7 @@ impl LogSumExp {
         let x = x.into();
         x.check("x")?;
         one_a_row("out", out, x)?;
-        self.chosen().run(LogSumExpOfRows { x, out });
+        Backend::run(self.backend, LogSumExpOfRows { x, out });
         Ok(())
     }
 
@@ -598,7 +594,7 @@ impl LogSumExp {
         table.check("x", dx)?;
         one_a_row("dy", dy, table.as_rows())?;
         let map = softmax::Softmax { empty_row: EmptyRow::Nan, factors: Some(dy) };
-        self.chosen().run(ForEachRowOrGroup { table: &mut table, map });
+        Backend::run(self.backend, ForEachRowOrGroup { table: &mut table, map });
         Ok(())
     }
 }

@@ -293,5 +293,11 @@ pub(crate) fn scatter<L: Lane>(l: L, columns: &[L::V], to: &mut [f32], at: Grid)
 /// Work that runs on any lanes: what [`Backend::run`](crate::Backend::run) dispatches.
 pub(crate) trait Op {
     type Out;
+
+    /// How many lanes it can use.
+    fn width(&self) -> usize {
+        usize::MAX
+    }
+
     fn run<L: Lane>(self, l: L) -> Self::Out;
 }

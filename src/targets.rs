@@ -136,14 +136,14 @@ impl<'a> ClassIndices<'a> {
     /// Refuses an index outside `0..classes` that is not to be ignored. `per_row` of them belong to a row.
     pub(crate) fn check(
         &self,
-        backend: Backend,
+        backend: Option<Backend>,
         per_row: usize,
         classes: usize,
         ignore: Option<i64>,
     ) -> Result<(), Error> {
         // Of a few, the dispatch would cost more than it saves.
-        let backend = if self.len() < WORTH_DISPATCHING { Backend::SCALAR } else { backend };
-        if backend.run(AreBelow { indices: self.0, classes }) {
+        let backend = if self.len() < WORTH_DISPATCHING { Some(Backend::SCALAR) } else { backend };
+        if Backend::run(backend, AreBelow { indices: self.0, classes }) {
             return Ok(());
         }
         for position in 0..self.len() {
@@ -178,7 +178,7 @@ impl<'a> HotClasses<'a> {
 
     pub(crate) fn check(
         &self,
-        backend: Backend,
+        backend: Option<Backend>,
         rows: usize,
         classes: usize,
         ignore: Option<i64>,

@@ -75,6 +75,8 @@ enum Kind {
 /// Position in `NAMES` of the backend forced for the program, or `AUTOMATIC`.
 static FORCED: AtomicU8 = AtomicU8::new(AUTOMATIC);
 const AUTOMATIC: u8 = u8::MAX;
+/// Position of `avx512` in `NAMES`.
+const AVX512: usize = 4;
 
 impl Backend {
     /// One lane: there is no machine without it.
@@ -144,7 +146,8 @@ impl Backend {
     }
 
     /// The backend that calls take when nothing else is asked for: the one of the build, else the one forced for the
-    /// program, else the fastest.
+    /// program, else the fastest. That is not `avx512` for up to eight short rows, of which `avx2` makes the same bits in
+    /// less time.
     ///
     /// ```
     /// let backend = xent::Backend::active();
@@ -153,12 +156,20 @@ impl Backend {
     /// ```
     #[inline]
     pub fn active() -> Self {
+        Self::active_for(usize::MAX)
+    }
+
+    /// [`active`](Self::active) for what can use so many lanes.
+    #[inline]
+    fn active_for(width: usize) -> Self {
         if cfg!(xent_backend = "scalar") {
             return Self::SCALAR;
         }
+        // `avx2` gives the same bits as `avx512`, and a processor may take twice the time for twice the lanes, full or not.
+        let known = if width <= 8 { AVX512 } else { Self::NAMES.len() };
         // Relaxed: the value stands for itself, no other memory depends on it.
         match FORCED.load(Ordering::Relaxed) {
-            AUTOMATIC => Self::available().next_back(),
+            AUTOMATIC => (0..known).filter_map(Self::nth).next_back(),
             position => Self::nth(position.into()),
         }
         .unwrap_or(Self::SCALAR)
@@ -227,10 +238,10 @@ impl Backend {
         }
     }
 
-    /// Runs an operation on its lanes: the one dispatch, once a call.
+    /// Runs an operation on the lanes asked for, or on those that suit it: the one dispatch, once a call.
     #[inline(always)]
-    pub(crate) fn run<O: Op>(self, op: O) -> O::Out {
-        match self.0 {
+    pub(crate) fn run<O: Op>(asked: Option<Self>, op: O) -> O::Out {
+        match asked.unwrap_or_else(|| Self::active_for(op.width())).0 {
             Kind::FusedScalar(token) => fused_scalar::run(token, op),
             Kind::Scalar(token) => scalar::run(token, op),
             Kind::Wide(token) => wide::run(token, op),

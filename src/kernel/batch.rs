@@ -19,6 +19,10 @@ impl<K: RowLoss> Op for Batch<'_, '_, K> {
     /// The sum of the losses.
     type Out = f64;
 
+    fn width(&self) -> usize {
+        if self.kernel.takes_columns() { short::width(self.table.as_rows()) } else { usize::MAX }
+    }
+
     #[inline(always)]
     fn run<L: Lane>(self, l: L) -> f64 {
         if self.kernel.takes_columns() && short::are_short(self.table.as_rows()) {

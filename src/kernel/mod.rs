@@ -48,6 +48,11 @@ pub(crate) struct ForEachRowOrGroup<'t, 'a, M> {
 
 impl<M: Short> Op for ForEachRowOrGroup<'_, '_, M> {
     type Out = ();
+
+    fn width(&self) -> usize {
+        short::width(self.table.as_rows())
+    }
+
     #[inline(always)]
     fn run<L: Lane>(self, l: L) {
         if !short::are_short(self.table.as_rows()) {

@@ -25,6 +25,11 @@ pub(super) fn are_short(rows: Rows<'_>) -> bool {
     (1..=LONGEST).contains(&rows.classes())
 }
 
+/// How many lanes the rows of a table fill.
+pub(super) fn width(rows: Rows<'_>) -> usize {
+    if are_short(rows) { rows.rows() } else { usize::MAX }
+}
+
 /// What is done to the columns of many rows, a vector of them or some side by side.
 pub(super) trait Columns {
     /// `first` is the number of the first row, and `rows` the table as it stands.

@@ -163,7 +163,7 @@ impl<'a> SoftmaxCrossEntropy<'a> {
     }
 
     fn indexed(&self, x: Rows<'_>, targets: ClassIndices<'a>) -> Result<softmax_loss::Indexed<'a>, Error> {
-        check_indices(self.backend_in_use(), targets, x, self.ignore_index)?;
+        check_indices(self.backend, targets, x, self.ignore_index)?;
         Ok(softmax_loss::Indexed {
             targets,
             ignore_index: self.ignore_index,
@@ -208,7 +208,7 @@ impl<'a> ProbabilityCrossEntropy<'a> {
     }
 
     fn indexed(&self, x: Rows<'_>, targets: ClassIndices<'a>) -> Result<probability::Indexed<'a>, Error> {
-        check_indices(self.backend_in_use(), targets, x, self.ignore_index)?;
+        check_indices(self.backend, targets, x, self.ignore_index)?;
         Ok(probability::Indexed {
             targets,
             ignore_index: self.ignore_index,
@@ -230,7 +230,7 @@ impl<'a> NllLoss<'a> {
     }
 
     fn indexed(&self, x: Rows<'_>, targets: ClassIndices<'a>) -> Result<probability::Indexed<'a>, Error> {
-        check_indices(self.backend_in_use(), targets, x, self.ignore_index)?;
+        check_indices(self.backend, targets, x, self.ignore_index)?;
         Ok(probability::Indexed {
             targets,
             ignore_index: self.ignore_index,
@@ -304,7 +304,7 @@ target!(Rows for Probability, ProbabilityCrossEntropy::labelled);
 target!(ClassIndices for Nll, NllLoss::indexed);
 
 fn check_indices(
-    backend: Backend,
+    backend: Option<Backend>,
     targets: ClassIndices<'_>,
     x: Rows<'_>,
     ignore_index: Option<i64>,

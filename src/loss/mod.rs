@@ -484,12 +484,8 @@ impl<'a, K: Kind + Copy> Loss<'a, K> {
             scale = if denominator == 0.0 { 0.0 } else { (f64::from(scale) / denominator) as f32 };
         }
         let batch = Batch { table, kernel: &kernel, row_weights: self.row_weights, losses, scale };
-        let sum = self.backend_in_use().run(batch);
+        let sum = Backend::run(self.backend, batch);
         Ok(Totals { sum, weight: denominator, rows: shares.rows })
-    }
-
-    fn backend_in_use(&self) -> Backend {
-        self.backend.unwrap_or_else(Backend::active)
     }
 
     fn check(&self, x: Rows<'_>, losses: Option<&[f32]>) -> Result<(), Error> {

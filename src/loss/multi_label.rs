@@ -210,7 +210,7 @@ impl<'a> MultiLabelSoftmaxCrossEntropy<'a> {
     }
 
     fn hot(&self, x: Rows<'_>, targets: HotClasses<'a>) -> Result<MultiHot<'a>, Error> {
-        targets.check(self.backend_in_use(), x.rows(), x.classes(), self.ignore_index)?;
+        targets.check(self.backend, x.rows(), x.classes(), self.ignore_index)?;
         self.check_positives((0..x.rows()).find(|&row| targets.row(row, self.ignore_index).next().is_none()))?;
         Ok(MultiHot {
             targets,
