@@ -241,6 +241,15 @@ impl<'a> RowsMut<'a> {
         self.data.get_mut(start..).and_then(|rest| rest.get_mut(..self.layout.classes)).unwrap_or_default()
     }
 
+    /// A row, and the one behind it if there is one.
+    pub(crate) fn row_mut_and_next(&mut self, row: usize) -> (&mut [f32], &[f32]) {
+        let Layout { classes, stride, .. } = self.layout;
+        let start = row.wrapping_mul(stride);
+        let rest = self.data.get_mut(start..).unwrap_or_default();
+        let Some((row, behind)) = rest.split_at_mut_checked(classes) else { return Default::default() };
+        (row, behind.get(stride - classes..).and_then(|next| next.get(..classes)).unwrap_or_default())
+    }
+
     /// What starts with row `row`, and the stride.
     pub(crate) fn data_from(&mut self, row: usize) -> (&mut [f32], usize) {
         let start = row.wrapping_mul(self.layout.stride);

@@ -1,5 +1,6 @@
 //! A loss over the rows of a table: one row after the other, or short rows many at once.
 
+use super::softmax::Ahead;
 use super::{IS_FIRMWARE, Parts, RowLoss, Side, Table, share_of, short, weight_at};
 use crate::Rows;
 use crate::lane::{Chunk, Group, LANES, Lane, Op, place};
@@ -40,14 +41,16 @@ impl<K: RowLoss> Batch<'_, '_, K> {
         let all_are_active =
             self.row_weights.is_none() && self.kernel.uniform_share(classes).is_some_and(|share| share.active);
         let mut pending = Pending::new(self.losses);
+        let mut look = None;
         for row in 0..rows {
             let is_active =
                 all_are_active || share_of(self.kernel, self.row_weights, row, self.table.as_rows().row(row)).active;
-            let mut span = self.table.span(row);
+            let (mut span, next) = self.table.span_and_next(row);
             let (mut weight, mut parts) = (0.0, Parts::default());
             if is_active {
                 weight = weight_at(self.row_weights, row);
-                parts = self.kernel.row(l, row, span, weight * self.scale);
+                let ahead = Ahead::new(&mut look, if all_are_active { next } else { &[] });
+                parts = self.kernel.row(l, row, span, ahead, weight * self.scale);
             } else {
                 span.write().fill(0.0);
             }

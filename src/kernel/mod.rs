@@ -14,6 +14,7 @@ use crate::Rows;
 use crate::lane::{Lane, Op, Span};
 pub(crate) use batch::Batch;
 pub(crate) use short::{Short, Side};
+use softmax::Ahead;
 pub(crate) use table::Table;
 
 /// Where stack and code are scarce.
@@ -55,10 +56,14 @@ impl<M: Short> Op for ForEachRowOrGroup<'_, '_, M> {
 
     #[inline(always)]
     fn run<L: Lane>(self, l: L) {
-        if !short::are_short(self.table.as_rows()) {
-            return ForEachRow { table: self.table, map: self.map }.run(l);
+        if short::are_short(self.table.as_rows()) {
+            return short::for_each_group(l, self.table, true, &mut OfMap(self.map));
         }
-        short::for_each_group(l, self.table, true, &mut OfMap(self.map));
+        let mut look = None;
+        for row in 0..self.table.as_rows().rows() {
+            let (span, next) = self.table.span_and_next(row);
+            self.map.row(l, row, span, Ahead::new(&mut look, next));
+        }
     }
 }
 
@@ -107,7 +112,7 @@ pub(crate) trait RowLoss {
     }
 
     /// The loss of a used row. Where the span can be written, it receives the gradient times `scale`.
-    fn row<L: Lane>(&self, l: L, row: usize, span: Span<'_>, scale: f32) -> Parts;
+    fn row<L: Lane>(&self, l: L, row: usize, span: Span<'_>, ahead: Ahead<'_>, scale: f32) -> Parts;
 
     /// The share of every row, if it does not depend on the row.
     fn uniform_share(&self, _classes: usize) -> Option<Share> {

@@ -9,6 +9,7 @@
 //! ```
 
 use super::sigmoid_loss::elements_share;
+use super::softmax::Ahead;
 use super::{Parts, RowLoss, Share, weight_at};
 use crate::lane::{Arithmetic, Lane, Span, Stream, walk};
 use crate::loss::LogClamp;
@@ -111,7 +112,7 @@ impl RowLoss for Indexed<'_> {
     }
 
     #[inline(always)]
-    fn row<L: Lane>(&self, l: L, row: usize, mut span: Span<'_>, scale: f32) -> Parts {
+    fn row<L: Lane>(&self, l: L, row: usize, mut span: Span<'_>, _: Ahead<'_>, scale: f32) -> Parts {
         let Some((class, weight)) = self.target(row) else { return Parts::default() };
         let x = span.read().get(class).copied().unwrap_or(f32::NAN);
         let weight_of_gradient = -(weight * scale);
@@ -150,7 +151,7 @@ impl RowLoss for Labelled<'_> {
     }
 
     #[inline(always)]
-    fn row<L: Lane>(&self, l: L, row: usize, mut span: Span<'_>, scale: f32) -> Parts {
+    fn row<L: Lane>(&self, l: L, row: usize, mut span: Span<'_>, _: Ahead<'_>, scale: f32) -> Parts {
         let g = l.group();
         let (clamp, scale) = (Clamp::new(g, self.clamp), g.splat(-scale));
         let streams = [Stream::Slice(self.targets.row(row)), Stream::or(self.class_weights, 1.0)];
@@ -187,7 +188,7 @@ impl RowLoss for Binary<'_> {
     }
 
     #[inline(always)]
-    fn row<L: Lane>(&self, l: L, row: usize, mut span: Span<'_>, scale: f32) -> Parts {
+    fn row<L: Lane>(&self, l: L, row: usize, mut span: Span<'_>, _: Ahead<'_>, scale: f32) -> Parts {
         let g = l.group();
         let (clamp, scale) = (Clamp::new(g, self.clamp), g.splat(scale));
         let (zero, one, nan) = (g.splat(0.0), g.splat(1.0), g.splat(f32::NAN));

@@ -4,18 +4,20 @@
 //! column, in the same order: quads of 4, blocks of 8, and two-sum between blocks. A row has the same bits whichever
 //! rows are beside it, and on however many lanes.
 
+use super::Table;
 use super::batch::ROWS;
-use super::softmax::rest_of_all;
-use super::{RowMap, Table};
+use super::softmax::{Ahead, rest_of_all};
 use crate::Rows;
-use crate::lane::{Arithmetic, COLUMNS, Four, Grid, Group, LANES, Lane, counted, place, two_sum};
+use crate::lane::{Arithmetic, COLUMNS, Four, Grid, Group, LANES, Lane, Span, counted, place, two_sum};
 use crate::math::{scaled_exp_nonpos, scaled_one};
 
 /// Elements of the longest row that is taken this way.
 pub(super) const LONGEST: usize = 32;
 
 /// What an activation does to short rows.
-pub(crate) trait Short: RowMap {
+pub(crate) trait Short {
+    /// What it does to a long row.
+    fn row<L: Lane>(&self, l: L, row: usize, span: Span<'_>, ahead: Ahead<'_>);
     /// `row` is the first of those in `columns`.
     fn columns<L: Lane, R: Side<L>>(&self, r: R, row: usize, columns: &mut [R::V]);
 }

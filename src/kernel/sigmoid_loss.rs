@@ -11,6 +11,7 @@
 //! [0, 1] nothing cancels in (1), and neither sigmoid is found as 1 minus the other.
 
 use super::elementwise::neg;
+use super::softmax::Ahead;
 use super::{Parts, RowLoss, Share, Side, short, weight_at};
 use crate::Rows;
 use crate::lane::{Arithmetic, Group, Lane, Span, Stream, walk, walk_large};
@@ -67,7 +68,7 @@ impl RowLoss for Logits<'_> {
     }
 
     #[inline(always)]
-    fn row<L: Lane>(&self, l: L, row: usize, mut span: Span<'_>, scale: f32) -> Parts {
+    fn row<L: Lane>(&self, l: L, row: usize, mut span: Span<'_>, _: Ahead<'_>, scale: f32) -> Parts {
         let g = l.group();
         let targets = Stream::Slice(self.targets.row(row));
         let [loss] = if self.is_plain() {

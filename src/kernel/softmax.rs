@@ -26,9 +26,44 @@ use crate::{EmptyRow, Rows};
 
 /// What one look at a row finds: m, and for a long row r.
 #[derive(Clone, Copy)]
-pub(super) struct FirstLook {
+pub(crate) struct FirstLook {
     pub(super) peak: Peak,
     r: Option<f32>,
+}
+
+/// Looks at rows one ahead: while what the lanes found in a row comes together into one number for its last pass, the
+/// next row is read for the first time, and the other way round.
+pub(crate) struct Ahead<'a> {
+    /// Of the row whose turn it is, and then of the next.
+    look: &'a mut Option<FirstLook>,
+    next: &'a [f32],
+}
+
+/// Elements of the longest row that stays near at hand beside the one before it.
+const LONGEST_AHEAD: usize = 4096;
+
+impl<'a> Ahead<'a> {
+    /// `next` may be empty.
+    pub(super) fn new(look: &'a mut Option<FirstLook>, next: &'a [f32]) -> Self {
+        Self { look, next }
+    }
+
+    /// That of the row whose turn it is.
+    #[inline(always)]
+    pub(super) fn here<L: Lane>(&mut self, l: L, x: &[f32]) -> FirstLook {
+        match self.look.take() {
+            Some(look) => look,
+            None => FirstLook::at(l, x),
+        }
+    }
+
+    /// To be called between two passes.
+    #[inline(always)]
+    pub(super) fn go_on<L: Lane>(&mut self, l: L) {
+        if (1..=LONGEST_AHEAD).contains(&self.next.len()) {
+            *self.look = Some(FirstLook::at(l, self.next));
+        }
+    }
 }
 
 /// What the statistics leave in a row for the last pass.
@@ -251,17 +286,16 @@ impl Softmax<'_> {
     }
 }
 
-impl RowMap for Softmax<'_> {
-    #[inline(always)]
-    fn row<L: Lane>(&self, l: L, row: usize, mut span: Span<'_>) {
-        let look = FirstLook::at(l, span.read());
-        let r = look.rest(l, &mut span, Leave::Exps);
-        let factor = weight_at(self.factors, row);
-        self.rescale(l, l.splat(r), l.splat(factor)).row(l, &mut span, look.peak);
-    }
-}
-
 impl Short for Softmax<'_> {
+    #[inline(always)]
+    fn row<L: Lane>(&self, l: L, row: usize, mut span: Span<'_>, mut ahead: Ahead<'_>) {
+        let look = ahead.here(l, span.read());
+        let r = look.rest(l, &mut span, Leave::Exps);
+        let rescale = self.rescale(l, l.splat(r), l.splat(weight_at(self.factors, row)));
+        ahead.go_on(l);
+        rescale.row(l, &mut span, look.peak);
+    }
+
     #[inline(always)]
     fn columns<L: Lane, R: Side<L>>(&self, l: R, row: usize, columns: &mut [R::V]) {
         let factors = match self.factors {
@@ -282,13 +316,14 @@ pub(crate) struct LogSoftmax {
     pub(crate) empty_row: EmptyRow,
 }
 
-impl RowMap for LogSoftmax {
+impl Short for LogSoftmax {
     #[inline(always)]
-    fn row<L: Lane>(&self, l: L, _: usize, mut span: Span<'_>) {
-        let look = FirstLook::at(l, span.read());
+    fn row<L: Lane>(&self, l: L, _: usize, mut span: Span<'_>, mut ahead: Ahead<'_>) {
+        let look = ahead.here(l, span.read());
         let r = l.splat(look.rest(l, &mut span, Leave::Distances));
         let g = l.group();
         let log = g.repeat(unless_empty(l, self.empty_row, r, log1p(l, r)));
+        ahead.go_on(l);
         let m = g.splat(look.peak.largest);
         if span.read().len() > longest::<L>() {
             map_streamed(
@@ -308,9 +343,7 @@ impl RowMap for LogSoftmax {
             );
         }
     }
-}
 
-impl Short for LogSoftmax {
     #[inline(always)]
     fn columns<L: Lane, R: Side<L>>(&self, l: R, _: usize, columns: &mut [R::V]) {
         let m = short::max(l, columns);

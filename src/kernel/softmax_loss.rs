@@ -14,7 +14,7 @@
 //! a class that is nearly certain; any other p is at most about 1/2, where (2) loses nothing.
 
 use super::short;
-use super::softmax::{FirstLook, Leave, Rescale, inverse_of, rest_of};
+use super::softmax::{Ahead, Leave, Rescale, inverse_of, rest_of};
 use super::{Parts, RowLoss, Share, Side, weight_at};
 use crate::lane::{Arithmetic, Lane, Peak, Span, Stream, walk, walk_without};
 use crate::loss::{EmptyRow, PositivesScale};
@@ -59,11 +59,12 @@ fn distance_of(q: f32, m: f32, s: f32) -> f32 {
 fn hot<L: Lane>(
     l: L,
     mut span: Span<'_>,
+    mut ahead: Ahead<'_>,
     scale: f32,
     normalize: impl Fn(f32, f32) -> f32,
     labels: impl Iterator<Item = (usize, f32)> + Clone,
 ) -> Parts {
-    let look = FirstLook::at(l, span.read());
+    let look = ahead.here(l, span.read());
     let (mut distance, mut total, mut count) = (0.0, 0.0, 0.0);
     // Before the pass: in place, it overwrites the logits.
     for (class, q) in labels.clone() {
@@ -80,6 +81,7 @@ fn hot<L: Lane>(
         // What an exponential of 1 becomes, by which it is known again after the pass. Others do where they are next to
         // it or underflow, and there both forms agree.
         let ones = l.first(rescale.apply(l, l.splat(scaled_one::<L>())));
+        ahead.go_on(l);
         rescale.row(l, &mut span, look.peak);
         let exps = span.write();
         for (class, q) in labels.clone() {
@@ -222,11 +224,11 @@ impl RowLoss for Indexed<'_> {
     }
 
     #[inline(always)]
-    fn row<L: Lane>(&self, l: L, row: usize, span: Span<'_>, scale: f32) -> Parts {
+    fn row<L: Lane>(&self, l: L, row: usize, span: Span<'_>, ahead: Ahead<'_>, scale: f32) -> Parts {
         let Class::Index(class) = self.targets.class(row, self.ignore_index) else { return Parts::default() };
         let weight = weight_at(self.class_weights, class);
         if self.label_smoothing == 0.0 {
-            return hot(l, span, scale, |_, _| 1.0, core::iter::once((class, weight)));
+            return hot(l, span, ahead, scale, |_, _| 1.0, core::iter::once((class, weight)));
         }
         let classes = span.read().len();
         let labels = Dense {
@@ -324,7 +326,7 @@ impl RowLoss for Labelled<'_> {
     }
 
     #[inline(always)]
-    fn row<L: Lane>(&self, l: L, row: usize, span: Span<'_>, scale: f32) -> Parts {
+    fn row<L: Lane>(&self, l: L, row: usize, span: Span<'_>, _: Ahead<'_>, scale: f32) -> Parts {
         let targets = self.targets.row(row);
         let labels = Dense {
             labels: Stream::Slice(targets),
@@ -372,7 +374,7 @@ impl RowLoss for MultiLabelled<'_> {
     }
 
     #[inline(always)]
-    fn row<L: Lane>(&self, l: L, row: usize, span: Span<'_>, scale: f32) -> Parts {
+    fn row<L: Lane>(&self, l: L, row: usize, span: Span<'_>, _: Ahead<'_>, scale: f32) -> Parts {
         let labels = Dense {
             labels: Stream::Slice(self.targets.row(row)),
             weights: Stream::or(self.class_weights, 1.0),
@@ -404,9 +406,9 @@ impl RowLoss for MultiHot<'_> {
     }
 
     #[inline(always)]
-    fn row<L: Lane>(&self, l: L, row: usize, span: Span<'_>, scale: f32) -> Parts {
+    fn row<L: Lane>(&self, l: L, row: usize, span: Span<'_>, ahead: Ahead<'_>, scale: f32) -> Parts {
         let labels = self.targets.row(row, self.ignore_index);
         let labels = labels.map(|class| (class, weight_at(self.class_weights, class)));
-        hot(l, span, scale, |count, total| positives_scale(self.scale, count, total), labels)
+        hot(l, span, ahead, scale, |count, total| positives_scale(self.scale, count, total), labels)
     }
 }
