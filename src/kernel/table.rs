@@ -67,14 +67,16 @@ impl<'a> Table<'a> {
     /// The span of a row, and the row behind it as it stands, if there is one.
     #[inline(always)]
     pub(super) fn span_and_next(&mut self, row: usize) -> (Span<'_>, &[f32]) {
-        match self {
+        let is_last = row + 1 == self.as_rows().rows();
+        let (span, next) = match self {
             Self::ReadOnly(rows) => (Span::read_only(rows.row(row)), rows.row(row + 1)),
             Self::Between { from, to } => (Span::apart(from.row(row), to.row_mut(row)), from.row(row + 1)),
             Self::InPlace(rows) => {
                 let (row, next) = rows.row_mut_and_next(row);
                 (Span::in_place(row), next)
             }
-        }
+        };
+        (span, if is_last { &[] } else { next })
     }
 
     /// Where it can be written: what starts with a row, and the stride.
