@@ -3,10 +3,10 @@
 
 mod support;
 
-use support::{Rng, backends, to_f64};
+use support::{Rng, backends, same_bits, to_f64};
 use xent::{
-    LogSoftmax, MultiLabelSoftmaxCrossEntropy, Reduction, Rows, RowsMut, Sigmoid, Softmax, SoftmaxCrossEntropy,
-    reference,
+    Backend, LogSoftmax, MultiLabelSoftmaxCrossEntropy, Reduction, Rows, RowsMut, Sigmoid, Softmax,
+    SoftmaxCrossEntropy, reference,
 };
 
 fn rows() -> impl Iterator<Item = Vec<f32>> {
@@ -214,5 +214,34 @@ fn sigmoid_derivatives_from_the_input() {
             worst.see(dx, reference::sigmoid_derivative(x.into()), || format!("{x:e}"));
         }
         worst.assert(&format!("sigmoid derivative on {backend}"), support::oracle::GRADIENT_ULP);
+    }
+}
+
+/// A row has the same bits whatever the rows beside it and the backend that a call takes by itself, which looks at how
+/// many rows there are.
+#[test]
+fn rows_do_not_depend_on_their_neighbours() {
+    let mut rng = Rng(25);
+    for classes in [2, 10, 32, 33, 128, 700, 4096, 4097] {
+        for rows in [1, 2, 7, 8, 9, 17] {
+            let x = rng.row(rows * classes, -9.0, 9.0);
+            let targets: Vec<usize> = (0..rows).map(|row| row * 7 % classes).collect();
+            let (table, loss) = (Rows::new(&x, classes), SoftmaxCrossEntropy::new().reduction(Reduction::Sum));
+            let (mut p, mut log_p, mut gradient) = (x.clone(), x.clone(), x.clone());
+            Softmax::new().forward(table, RowsMut::new(&mut p, classes)).unwrap();
+            LogSoftmax::new().forward_in_place(RowsMut::new(&mut log_p, classes)).unwrap();
+            loss.loss_grad_in_place(RowsMut::new(&mut gradient, classes), &targets[..]).unwrap();
+            for row in 0..rows {
+                let of_row = row * classes..(row + 1) * classes;
+                let mut alone = vec![7.0; classes];
+                Softmax::new().backend(Backend::active()).forward(&x[of_row.clone()], &mut alone).unwrap();
+                assert!(same_bits(&alone, &p[of_row.clone()]), "softmax, row {row} of {rows}x{classes}");
+                LogSoftmax::new().backend(Backend::active()).forward(&x[of_row.clone()], &mut alone).unwrap();
+                assert!(same_bits(&alone, &log_p[of_row.clone()]), "log_softmax, row {row} of {rows}x{classes}");
+                let loss = loss.backend(Backend::active());
+                loss.loss_grad(&x[of_row.clone()], &targets[row..=row], &mut alone).unwrap();
+                assert!(same_bits(&alone, &gradient[of_row]), "gradient, row {row} of {rows}x{classes}");
+            }
+        }
     }
 }

@@ -29,28 +29,32 @@ impl<K: RowLoss> Op for Batch<'_, '_, K> {
         if self.kernel.takes_columns() && short::are_short(self.table.as_rows()) {
             self.short_rows(l)
         } else {
-            self.rows(l)
+            l.apart(LongRows(self))
         }
     }
 }
 
-impl<K: RowLoss> Batch<'_, '_, K> {
+/// Rows one by one, apart from short ones: each loop has registers and a stack of its own.
+struct LongRows<'a, 't, K>(Batch<'a, 't, K>);
+
+impl<K: RowLoss> Op for LongRows<'_, '_, K> {
+    type Out = f64;
+
     #[inline(always)]
-    fn rows<L: Lane>(self, l: L) -> f64 {
-        let (rows, classes) = (self.table.as_rows().rows(), self.table.as_rows().classes());
-        let all_are_active =
-            self.row_weights.is_none() && self.kernel.uniform_share(classes).is_some_and(|share| share.active);
-        let mut pending = Pending::new(self.losses);
+    fn run<L: Lane>(self, l: L) -> f64 {
+        let Batch { table, kernel, row_weights, losses, scale } = self.0;
+        let (rows, classes) = (table.as_rows().rows(), table.as_rows().classes());
+        let all_are_active = row_weights.is_none() && kernel.uniform_share(classes).is_some_and(|share| share.active);
+        let mut pending = Pending::new(losses);
         let mut look = None;
         for row in 0..rows {
-            let is_active =
-                all_are_active || share_of(self.kernel, self.row_weights, row, self.table.as_rows().row(row)).active;
-            let (mut span, next) = self.table.span_and_next(row);
+            let is_active = all_are_active || share_of(kernel, row_weights, row, table.as_rows().row(row)).active;
+            let (mut span, next) = table.span_and_next(row);
             let (mut weight, mut parts) = (0.0, Parts::default());
             if is_active {
-                weight = weight_at(self.row_weights, row);
+                weight = weight_at(row_weights, row);
                 let ahead = Ahead::new(&mut look, if all_are_active { next } else { &[] });
-                parts = self.kernel.row(l, row, span, ahead, weight * self.scale);
+                parts = kernel.row(l, row, span, ahead, weight * scale);
             } else {
                 span.write().fill(0.0);
             }
@@ -65,7 +69,9 @@ impl<K: RowLoss> Batch<'_, '_, K> {
         }
         pending.sum.total()
     }
+}
 
+impl<K: RowLoss> Batch<'_, '_, K> {
     /// Many at once, of which some may not be active.
     #[inline(always)]
     fn short_rows<L: Lane>(self, l: L) -> f64 {

@@ -61,7 +61,7 @@ impl<'a> Ahead<'a> {
     #[inline(always)]
     pub(super) fn go_on<L: Lane>(&mut self, l: L) {
         if (1..=LONGEST_AHEAD).contains(&self.next.len()) {
-            *self.look = Some(FirstLook::at(l, self.next));
+            *self.look = Some(FirstLook::at_peak(l, self.next));
         }
     }
 }
@@ -93,6 +93,12 @@ impl FirstLook {
         if x.len() > longest::<L>() {
             return Self::at_long(l, x);
         }
+        Self::at_peak(l, x)
+    }
+
+    /// m alone, as suffices for a row that is not long.
+    #[inline(always)]
+    fn at_peak<L: Lane>(l: L, x: &[f32]) -> Self {
         Self { peak: Peak::of(l, x), r: None }
     }
 
