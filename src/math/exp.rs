@@ -41,8 +41,8 @@ const LOWEST: f32 = -132.391_11;
 
 /// exp(x) for x <= 0: at most 1, and 1 only where it rounds to 1. -inf gives 0, NaN gives NaN.
 ///
-/// By whole powers in both families, for the sake of what stands behind it: x / (1 + x) and ln(1 + x) magnify its
-/// error, and by quarters large errors are so frequent that these would have 2.30 and 2.15 ULP.
+/// By whole powers in both families, for the sake of the logarithm behind it: ln(1 + x) magnifies its error, and by
+/// quarters large errors are so frequent that it would have 2.15 ULP.
 #[inline(always)]
 pub(crate) fn exp_nonpos<L: Arithmetic>(l: L, x: L::V) -> L::V {
     whole::exp_nonpos(l, l.max(l.splat(LOWEST), x))
