@@ -243,11 +243,11 @@ impl<'a> RowsMut<'a> {
 
     /// A row, and the one behind it if there is one.
     pub(crate) fn row_mut_and_next(&mut self, row: usize) -> (&mut [f32], &[f32]) {
-        let Layout { classes, stride, .. } = self.layout;
-        let start = row.wrapping_mul(stride);
-        let rest = self.data.get_mut(start..).unwrap_or_default();
+        let classes = self.layout.classes;
+        let (rest, stride) = self.data_from(row);
         let Some((row, behind)) = rest.split_at_mut_checked(classes) else { return Default::default() };
-        (row, behind.get(stride - classes..).and_then(|next| next.get(..classes)).unwrap_or_default())
+        let next = behind.get(stride.wrapping_sub(classes)..).and_then(|next| next.get(..classes));
+        (row, next.unwrap_or_default())
     }
 
     /// What starts with row `row`, and the stride.

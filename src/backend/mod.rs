@@ -75,8 +75,6 @@ enum Kind {
 /// Position in `NAMES` of the backend forced for the program, or `AUTOMATIC`.
 static FORCED: AtomicU8 = AtomicU8::new(AUTOMATIC);
 const AUTOMATIC: u8 = u8::MAX;
-/// Position of `avx512` in `NAMES`.
-const AVX512: usize = 4;
 
 impl Backend {
     /// One lane: there is no machine without it.
@@ -166,10 +164,10 @@ impl Backend {
             return Self::SCALAR;
         }
         // `avx2` gives the same bits as `avx512`, and a processor may take twice the time for twice the lanes, full or not.
-        let known = if width <= 8 { AVX512 } else { Self::NAMES.len() };
+        let suits = |backend: &Self| width > 8 || !matches!(backend.0, Kind::Avx512(_));
         // Relaxed: the value stands for itself, no other memory depends on it.
         match FORCED.load(Ordering::Relaxed) {
-            AUTOMATIC => (0..known).filter_map(Self::nth).next_back(),
+            AUTOMATIC => Self::available().rfind(suits),
             position => Self::nth(position.into()),
         }
         .unwrap_or(Self::SCALAR)

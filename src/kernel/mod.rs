@@ -36,7 +36,8 @@ impl<M: RowMap> Op for ForEachRow<'_, '_, M> {
     #[inline(always)]
     fn run<L: Lane>(self, l: L) {
         for row in 0..self.table.as_rows().rows() {
-            self.map.row(l, row, self.table.span(row));
+            let (span, _) = self.table.span_and_next(row);
+            self.map.row(l, row, span);
         }
     }
 }

@@ -55,15 +55,6 @@ impl<'a> Table<'a> {
         }
     }
 
-    #[inline(always)]
-    pub(super) fn span(&mut self, row: usize) -> Span<'_> {
-        match self {
-            Self::ReadOnly(rows) => Span::read_only(rows.row(row)),
-            Self::Between { from, to } => Span::apart(from.row(row), to.row_mut(row)),
-            Self::InPlace(rows) => Span::in_place(rows.row_mut(row)),
-        }
-    }
-
     /// The span of a row, and the row behind it as it stands, if there is one.
     #[inline(always)]
     pub(super) fn span_and_next(&mut self, row: usize) -> (Span<'_>, &[f32]) {
