@@ -111,8 +111,15 @@ fn softmax_and_its_relatives() {
     }
 }
 
-/// The sigmoid loss of single elements, whose two terms have one sign, and its gradient, in ULP of the larger of two that
-/// may cancel.
+/// Error of a sum of two terms in ULP of the sum or of the larger term, whichever is larger.
+fn error_of_sum(got: f32, [a, b]: [f64; 2]) -> f64 {
+    let exact = a + b;
+    let size = exact.abs().max(a.abs()).max(b.abs());
+    support::ulp_error(got, exact) * support::ulp(exact) / support::ulp(size)
+}
+
+/// The sigmoid loss of single elements and its gradient. For a label in [0, 1] the two terms of the loss have one sign
+/// and those of the gradient may cancel; for one outside it is the other way round.
 #[test]
 fn sigmoid_loss() {
     let bits = (0..=u32::MAX / 4096).map(|i| i * 4096 + i.wrapping_mul(2_654_435_761) % 4096);
@@ -120,7 +127,7 @@ fn sigmoid_loss() {
     let x: Vec<f32> = all.filter(|x| x.is_finite()).collect();
     for backend in backends() {
         let (mut losses, mut gradients) = (Worst::new(), Worst::new());
-        for t in [0.0_f32, 1.0, 0.5, 0.01, 0.999] {
+        for t in [0.0_f32, 1.0, 0.5, 0.01, 0.999, -0.75, 1.25, 3.0] {
             let (mut loss, mut gradient) = (vec![0.0; x.len()], vec![0.0; x.len()]);
             let (x_rows, targets) = (Rows::new(&x, 1), vec![t; x.len()]);
             SigmoidCrossEntropy::new()
@@ -131,10 +138,10 @@ fn sigmoid_loss() {
             for ((&x, &loss), &gradient) in x.iter().zip(&loss).zip(&gradient) {
                 let (x, t) = (f64::from(x), f64::from(t));
                 let at = || format!("logit {x:e}, label {t}");
-                losses.see(loss, reference::sigmoid_cross_entropy(x, t, 1.0), at);
-                let (of_0, of_1) = ((1.0 - t) * reference::sigmoid(x), t * reference::sigmoid(-x));
-                let error = f64::from(gradient) - (of_0 - of_1);
-                gradients.see_error(error.abs() / support::ulp(of_0.max(of_1)), at);
+                let terms = [(1.0 - t) * reference::softplus(x), t * reference::softplus(-x)];
+                losses.see_error(error_of_sum(loss, terms), at);
+                let terms = [(1.0 - t) * reference::sigmoid(x), -t * reference::sigmoid(-x)];
+                gradients.see_error(error_of_sum(gradient, terms), at);
             }
         }
         losses.assert(&format!("sigmoid loss on {backend}"), bound("sigmoid loss"));

@@ -24,6 +24,9 @@ use crate::{Error, Rows};
 /// Special cases: +inf with target 1 and -inf with target 0 cost 0, on the wrong side they cost +inf; NaN gives NaN.
 /// Losses and gradients down to the smallest subnormal are kept.
 ///
+/// Accuracy: 4 ULP of the sizes of the loss's terms added up, which for labels in [0, 1] are the loss, and of each
+/// element of the gradient or the larger of its two terms, whichever is larger, beyond a rounding for each weight.
+///
 /// ```
 /// use xent::SigmoidCrossEntropy;
 ///
@@ -60,6 +63,8 @@ pub type SigmoidCrossEntropy<'a> = Loss<'a, Sigmoid<'a>>;
 /// NaN. From logits, [`SigmoidCrossEntropy`] is more exact and needs no clamp.
 ///
 /// The default reduction is [`Reduction::MeanOverElements`], PyTorch's.
+///
+/// Accuracy: that of [`SigmoidCrossEntropy`], beyond what rounding p + e costs under [`LogClamp::AddEps`].
 ///
 /// ```
 /// use xent::{LogClamp, ProbabilityBinaryCrossEntropy};

@@ -22,8 +22,9 @@ use crate::{Backend, ClassIndices, Error, Rows};
 /// class one). +inf and NaN make their row NaN. A row of -inf alone follows [`empty_row`](Loss::empty_row). Losses down
 /// to the smallest subnormal are kept: [20, 0, 0] with target 0 is 4.1223e-9, not 0.
 ///
-/// Accuracy: 4 ULP of the exact loss, and of the larger of the two terms of each element of the gradient, beyond what
-/// rounding each logit's distance to the largest costs (relative |s - m| 2^-24) and a rounding for each weight.
+/// Accuracy: 4 ULP of the sizes of the loss's terms added up, which for labels that are not negative are the loss, and of
+/// each element of the gradient or the larger of its two terms, whichever is larger, beyond what rounding each logit's
+/// distance to the largest costs (relative |s - m| 2^-24) and a rounding for each weight.
 ///
 /// ```
 /// use xent::{Rows, SoftmaxCrossEntropy};
@@ -69,6 +70,9 @@ pub type SoftmaxCrossEntropy<'a> = Loss<'a, Softmax>;
 ///
 /// The default reduction is [`Reduction::MeanOverWeights`]: without weights, Caffe's mean over rows.
 ///
+/// Accuracy: 4 ULP of the sizes of the loss's terms added up, and of each element of the gradient, beyond a rounding for
+/// each weight and what rounding p + e costs under [`LogClamp::AddEps`].
+///
 /// ```
 /// use xent::{LogClamp, ProbabilityCrossEntropy};
 ///
@@ -94,7 +98,7 @@ pub type ProbabilityCrossEntropy<'a> = Loss<'a, Probability>;
 /// ```
 ///
 /// Reads nothing but the target's element. The default reduction is [`Reduction::MeanOverWeights`], PyTorch's. From
-/// logits, [`SoftmaxCrossEntropy`] does this and the log-softmax in one pass.
+/// logits, [`SoftmaxCrossEntropy`] does this and the log-softmax in one pass. Exact but for a rounding for each weight.
 ///
 /// ```
 /// use xent::NllLoss;

@@ -20,7 +20,7 @@ use crate::{Error, HotClasses, Rows};
 /// [`no_positives`](Loss::no_positives).
 ///
 /// The default reduction is [`Reduction::MeanOverWeights`], over the rows that have positives; the article divides by
-/// all rows, [`Reduction::MeanOverAllRows`]. Special cases are those of
+/// all rows, [`Reduction::MeanOverAllRows`]. Special cases and accuracy are those of
 /// [`SoftmaxCrossEntropy`](super::SoftmaxCrossEntropy).
 ///
 /// ```

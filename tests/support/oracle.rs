@@ -69,7 +69,8 @@ impl Call {
     }
 }
 
-/// What a row should be. `..._size` is that of the largest term, in whose ULP errors count.
+/// What a row should be. In the ULP of `..._size`, or of the result where that is larger, errors count: of the terms of
+/// a loss all together, of a gradient's the largest.
 struct Row {
     /// Counts in the denominators.
     used: bool,
@@ -149,7 +150,8 @@ pub const GRADIENT_ULP: f64 = super::bound("softmax loss gradient");
 /// More roundings: of the reduction's scale, of the row weight times it, and of the products.
 const SCALE_ULP: f64 = 2.0;
 
-/// Whether `got` is within `ulps` of `exact`, in ULP of the largest term. Subnormal numbers on the way are rounded
+/// Whether `got` is within `ulps` of `exact`, in ULP of it or of the terms' `size`: terms of one sign add up to more than
+/// the largest of them, and no result can be better than a rounding of itself. Subnormal numbers on the way are rounded
 /// before they are multiplied by `weight`; where a number on the way is beyond the largest f32, so may be the result.
 fn close(got: f32, exact: f64, size: f64, largest: f64, weight: f64, ulps: f64) -> bool {
     if exact.is_nan() || size.is_nan() {
@@ -162,7 +164,7 @@ fn close(got: f32, exact: f64, size: f64, largest: f64, weight: f64, ulps: f64) 
         return true;
     }
     let subnormal = 2.0 * weight.abs().max(1.0) * ulp(0.0);
-    (f64::from(got) - exact).abs() <= ulps * ulp(size) + subnormal
+    (f64::from(got) - exact).abs() <= ulps * ulp(size.max(exact.abs())) + subnormal
 }
 
 fn denominator(reduction: Reduction, rows: &[Row], call: &Call) -> f64 {
