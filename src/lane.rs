@@ -23,7 +23,7 @@ const QUAD: usize = 4;
 /// Quads in a block.
 const QUADS: usize = 2;
 /// Elements in a block.
-const BLOCK: usize = QUADS * QUAD * LANES;
+pub(crate) const BLOCK: usize = QUADS * QUAD * LANES;
 
 /// Chunks that a pass takes at once: a quad, or as many as its groups have vectors.
 const fn unit<L: Lane, G: Group<L>>() -> usize {

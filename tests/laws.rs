@@ -5,8 +5,8 @@ mod support;
 
 use support::{Rng, backends, same_bits, to_f64};
 use xent::{
-    Backend, LogSoftmax, MultiLabelSoftmaxCrossEntropy, Reduction, Rows, RowsMut, Sigmoid, Softmax,
-    SoftmaxCrossEntropy, reference,
+    Backend, LogSoftmax, LogSumExp, MultiLabelSoftmaxCrossEntropy, Reduction, Rows, RowsMut, Sigmoid,
+    SigmoidCrossEntropy, Softmax, SoftmaxCrossEntropy, reference,
 };
 
 fn rows() -> impl Iterator<Item = Vec<f32>> {
@@ -117,7 +117,7 @@ fn gradients_are_derivatives() {
                 let exact = derivative(&|x| reference::multi_label_softmax(x, &t64, scale), i);
                 assert!((f64::from(gradient[i]) - exact).abs() < 1e-6, "{backend}: {} {exact}", gradient[i]);
             }
-            let loss = xent::SigmoidCrossEntropy::new().pos_weight(1.7).reduction(Reduction::Sum).backend(backend);
+            let loss = SigmoidCrossEntropy::new().pos_weight(1.7).reduction(Reduction::Sum).backend(backend);
             loss.loss_grad(&x, &t[..], &mut gradient).unwrap();
             for i in 0..n {
                 let element = |x: f64| reference::sigmoid_cross_entropy(x, t64[i], f64::from(1.7_f32));
@@ -196,7 +196,7 @@ fn masked_classes_have_no_gradient() {
         loss.loss_grad(&[0.0, f32::NEG_INFINITY], &[0_u8], &mut gradient).unwrap();
         assert_eq!(gradient, [0.0, 0.0]);
         let mut dx = [7.0; 3];
-        let lse = xent::LogSumExp::new().backend(backend);
+        let lse = LogSumExp::new().backend(backend);
         lse.backward_from_input(&[0.0, f32::NEG_INFINITY, -200.0], &[1e38], &mut dx).unwrap();
         assert_eq!(dx, [1e38, 0.0, 0.0]);
     }
@@ -217,31 +217,64 @@ fn sigmoid_derivatives_from_the_input() {
     }
 }
 
-/// A row has the same bits whatever the rows beside it and the backend that a call takes by itself, which looks at how
-/// many rows there are.
+/// A row has the same bits whatever the rows beside it, and on the backend that a call takes by itself, which looks at
+/// how many rows there are.
 #[test]
 fn rows_do_not_depend_on_their_neighbours() {
     let mut rng = Rng(25);
-    for classes in [2, 10, 32, 33, 128, 700, 4096, 4097] {
-        for rows in [1, 2, 7, 8, 9, 17] {
+    for classes in [2, 10, 31, 32, 33, 47, 64, 65, 100, 127, 128, 129, 700, 4096, 4097] {
+        for rows in [1, 2, 5, 7, 8, 9, 16, 27] {
             let x = rng.row(rows * classes, -9.0, 9.0);
+            let labels = rng.row(rows * classes, 0.0, 1.0);
             let targets: Vec<usize> = (0..rows).map(|row| row * 7 % classes).collect();
-            let (table, loss) = (Rows::new(&x, classes), SoftmaxCrossEntropy::new().reduction(Reduction::Sum));
-            let (mut p, mut log_p, mut gradient) = (x.clone(), x.clone(), x.clone());
-            Softmax::new().forward(table, RowsMut::new(&mut p, classes)).unwrap();
-            LogSoftmax::new().forward_in_place(RowsMut::new(&mut log_p, classes)).unwrap();
-            loss.loss_grad_in_place(RowsMut::new(&mut gradient, classes), &targets[..]).unwrap();
-            for row in 0..rows {
-                let of_row = row * classes..(row + 1) * classes;
-                let mut alone = vec![7.0; classes];
-                Softmax::new().backend(Backend::active()).forward(&x[of_row.clone()], &mut alone).unwrap();
-                assert!(same_bits(&alone, &p[of_row.clone()]), "softmax, row {row} of {rows}x{classes}");
-                LogSoftmax::new().backend(Backend::active()).forward(&x[of_row.clone()], &mut alone).unwrap();
-                assert!(same_bits(&alone, &log_p[of_row.clone()]), "log_softmax, row {row} of {rows}x{classes}");
-                let loss = loss.backend(Backend::active());
-                loss.loss_grad(&x[of_row.clone()], &targets[row..=row], &mut alone).unwrap();
-                assert!(same_bits(&alone, &gradient[of_row]), "gradient, row {row} of {rows}x{classes}");
+            for backend in backends() {
+                let mut tables = vec![of_table(Some(backend), &x, &labels, &targets)];
+                if backend == Backend::active() {
+                    tables.push(of_table(None, &x, &labels, &targets));
+                }
+                for row in 0..rows {
+                    let here = row * classes..(row + 1) * classes;
+                    let alone = of_table(Some(backend), &x[here.clone()], &labels[here], &targets[row..=row]);
+                    for together in &tables {
+                        for ((name, alone), (_, together)) in alone.iter().zip(together) {
+                            let there = &together[row * alone.len()..][..alone.len()];
+                            assert!(same_bits(alone, there), "{name}, row {row} of {rows}x{classes} on {backend}");
+                        }
+                    }
+                }
             }
         }
     }
+}
+
+/// What the operations make of a table, by name, one after the other for each row.
+fn of_table(backend: Option<Backend>, x: &[f32], labels: &[f32], targets: &[usize]) -> Vec<(&'static str, Vec<f32>)> {
+    let (rows, classes) = (targets.len(), x.len() / targets.len());
+    let table = Rows::new(x, classes);
+    let (mut softmax, mut log_softmax, mut lse) = (Softmax::new(), LogSoftmax::new(), LogSumExp::new());
+    let mut loss = SoftmaxCrossEntropy::new().reduction(Reduction::Sum);
+    let mut sigmoid_loss = SigmoidCrossEntropy::new().reduction(Reduction::Sum);
+    if let Some(backend) = backend {
+        (softmax, log_softmax, lse) = (softmax.backend(backend), log_softmax.backend(backend), lse.backend(backend));
+        (loss, sigmoid_loss) = (loss.backend(backend), sigmoid_loss.backend(backend));
+    }
+    let (mut p, mut log_p, mut sums) = (x.to_vec(), x.to_vec(), vec![7.0; rows]);
+    softmax.forward(table, RowsMut::new(&mut p, classes)).unwrap();
+    log_softmax.forward_in_place(RowsMut::new(&mut log_p, classes)).unwrap();
+    lse.forward(table, &mut sums).unwrap();
+    let mut all = vec![("softmax", p), ("log_softmax", log_p), ("log_sum_exp", sums)];
+    for smoothing in [0.0, 0.1] {
+        let (mut losses, mut gradient) = (vec![7.0; rows], x.to_vec());
+        let loss = loss.label_smoothing(smoothing);
+        loss.losses_grad_in_place(RowsMut::new(&mut gradient, classes), targets, &mut losses).unwrap();
+        all.extend([("softmax loss", losses), ("softmax loss gradient", gradient)]);
+    }
+    let labels = Rows::new(labels, classes);
+    let (mut losses, mut gradient) = (vec![7.0; rows], x.to_vec());
+    loss.losses_grad(table, labels, &mut losses, RowsMut::new(&mut gradient, classes)).unwrap();
+    all.extend([("softmax loss of labels", losses), ("softmax loss gradient of labels", gradient)]);
+    let (mut losses, mut gradient) = (vec![7.0; rows], x.to_vec());
+    sigmoid_loss.losses_grad(table, labels, &mut losses, RowsMut::new(&mut gradient, classes)).unwrap();
+    all.extend([("sigmoid loss", losses), ("sigmoid loss gradient", gradient)]);
+    all
 }

@@ -21,33 +21,48 @@ impl<K: RowLoss> Op for Batch<'_, '_, K> {
     type Out = f64;
 
     fn width(&self) -> usize {
-        if self.kernel.takes_columns() { short::width(self.table.as_rows()) } else { usize::MAX }
+        if self.kernel.takes_columns() { short::width(self.table.as_rows(), K::HAS_LOG) } else { usize::MAX }
     }
 
     #[inline(always)]
     fn run<L: Lane>(self, l: L) -> f64 {
-        if self.kernel.takes_columns() && short::are_short(self.table.as_rows()) {
-            self.short_rows(l)
-        } else {
-            l.apart(LongRows(self))
+        let Batch { table, kernel, row_weights, losses, scale } = self;
+        let (rows, classes) = (table.as_rows().rows(), table.as_rows().classes());
+        let mut pending = Pending::new(losses);
+        let taken = if kernel.takes_columns() { short::taken::<L>(table.as_rows(), K::HAS_LOG) } else { 0 };
+        if taken > 0 {
+            let is_uniform = row_weights.is_none() && kernel.uniform_share(classes).is_some();
+            let (marks, pending) = (OfRows::ZEROS, &mut pending);
+            let mut short_rows = ShortRows { kernel, row_weights, is_uniform, scale, marks, pending };
+            short::for_each_group(l, table, taken, K::HAS_LOG, &mut short_rows);
         }
+        if taken < rows {
+            l.apart(LongRows { table, kernel, row_weights, scale, first: taken, pending: &mut pending });
+        }
+        pending.sum.total()
     }
 }
 
 /// Rows one by one, apart from short ones: each loop has registers and a stack of its own.
-struct LongRows<'a, 't, K>(Batch<'a, 't, K>);
+struct LongRows<'a, 't, 'p, K> {
+    table: &'a mut Table<'t>,
+    kernel: &'a K,
+    row_weights: Option<&'a [f32]>,
+    scale: f32,
+    first: usize,
+    pending: &'a mut Pending<'p>,
+}
 
-impl<K: RowLoss> Op for LongRows<'_, '_, K> {
-    type Out = f64;
+impl<K: RowLoss> Op for LongRows<'_, '_, '_, K> {
+    type Out = ();
 
     #[inline(always)]
-    fn run<L: Lane>(self, l: L) -> f64 {
-        let Batch { table, kernel, row_weights, losses, scale } = self.0;
+    fn run<L: Lane>(self, l: L) {
+        let LongRows { table, kernel, row_weights, scale, first, pending } = self;
         let (rows, classes) = (table.as_rows().rows(), table.as_rows().classes());
         let all_are_active = row_weights.is_none() && kernel.uniform_share(classes).is_some_and(|share| share.active);
-        let mut pending = Pending::new(losses);
         let mut look = None;
-        for row in 0..rows {
+        for row in first..rows {
             let is_active = all_are_active || share_of(kernel, row_weights, row, table.as_rows().row(row)).active;
             let (mut span, next) = table.span_and_next(row);
             let (mut weight, mut parts) = (0.0, Parts::default());
@@ -61,46 +76,34 @@ impl<K: RowLoss> Op for LongRows<'_, '_, K> {
             pending.set(row, weight, parts);
             if Pending::are_due(row + 1, rows) {
                 if K::HAS_LOG {
-                    l.apart(Finish { pending: &mut pending, end: row + 1 });
+                    l.apart(Finish { pending, end: row + 1 });
                 } else {
                     pending.finish(l, false, row + 1);
                 }
             }
         }
-        pending.sum.total()
     }
 }
 
-impl<K: RowLoss> Batch<'_, '_, K> {
-    /// Many at once, of which some may not be active.
-    #[inline(always)]
-    fn short_rows<L: Lane>(self, l: L) -> f64 {
-        let classes = self.table.as_rows().classes();
-        let mut rows = ShortRows {
-            kernel: self.kernel,
-            row_weights: self.row_weights,
-            is_uniform: self.row_weights.is_none() && self.kernel.uniform_share(classes).is_some(),
-            scale: self.scale,
-            marks: OfRows::ZEROS,
-            pending: Pending::new(self.losses),
-        };
-        short::for_each_group(l, self.table, K::HAS_LOG, &mut rows);
-        rows.pending.sum.total()
-    }
-}
-
-struct ShortRows<'a, K> {
+struct ShortRows<'a, 'p, K> {
     kernel: &'a K,
     row_weights: Option<&'a [f32]>,
     is_uniform: bool,
     scale: f32,
     marks: OfRows,
-    pending: Pending<'a>,
+    pending: &'a mut Pending<'p>,
 }
 
-impl<K: RowLoss> short::Columns for ShortRows<'_, K> {
+impl<K: RowLoss> short::Columns for ShortRows<'_, '_, K> {
     #[inline(always)]
-    fn columns<L: Lane, R: Side<L>>(&mut self, r: R, first: usize, x: Rows<'_>, columns: &mut [R::V]) {
+    fn columns<L: Lane, R: Side<L>>(
+        &mut self,
+        r: R,
+        first: usize,
+        x: Rows<'_>,
+        columns: &mut [R::V],
+        more: &mut [R::V],
+    ) {
         let (l, zero, rows) = (r.base(), r.splat(0.0), x.rows());
         if first.is_multiple_of(ROWS) {
             self.kernel.marks(first, self.marks.0.as_flattened_mut());
@@ -121,7 +124,7 @@ impl<K: RowLoss> short::Columns for ShortRows<'_, K> {
                 },
             );
         }
-        let parts = self.kernel.columns(r, first, mark, columns, r.mul(weights, r.splat(self.scale)));
+        let parts = self.kernel.columns(r, first, mark, columns, more, r.mul(weights, r.splat(self.scale)));
         self.pending.set_vectors(r, K::HAS_LOG, first, weights, parts);
         if !self.is_uniform {
             // What is not active may be NaN.

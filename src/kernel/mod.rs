@@ -42,7 +42,7 @@ impl<M: RowMap> Op for ForEachRow<'_, '_, M> {
     }
 }
 
-/// A [`Short`] over a table: short rows many at once, others one by one.
+/// A [`Short`] over a table: rows many at once, or one by one.
 pub(crate) struct ForEachRowOrGroup<'t, 'a, M> {
     pub(crate) table: &'t mut Table<'a>,
     pub(crate) map: M,
@@ -52,18 +52,18 @@ impl<M: Short> Op for ForEachRowOrGroup<'_, '_, M> {
     type Out = ();
 
     fn width(&self) -> usize {
-        short::width(self.table.as_rows())
+        short::width(self.table.as_rows(), true)
     }
 
     #[inline(always)]
     fn run<L: Lane>(self, l: L) {
-        if short::are_short(self.table.as_rows()) {
-            return short::for_each_group(l, self.table, true, &mut OfMap(self.map));
-        }
+        let mut map = OfMap(self.map);
+        let taken = short::taken::<L>(self.table.as_rows(), true);
+        short::for_each_group(l, self.table, taken, true, &mut map);
         let mut look = None;
-        for row in 0..self.table.as_rows().rows() {
+        for row in taken..self.table.as_rows().rows() {
             let (span, next) = self.table.span_and_next(row);
-            self.map.row(l, row, span, Ahead::new(&mut look, next));
+            map.0.row(l, row, span, Ahead::new(&mut look, next));
         }
     }
 }
@@ -73,7 +73,7 @@ struct OfMap<M>(M);
 
 impl<M: Short> short::Columns for OfMap<M> {
     #[inline(always)]
-    fn columns<L: Lane, R: Side<L>>(&mut self, r: R, first: usize, _: Rows<'_>, columns: &mut [R::V]) {
+    fn columns<L: Lane, R: Side<L>>(&mut self, r: R, first: usize, _: Rows<'_>, columns: &mut [R::V], _: &mut [R::V]) {
         self.0.columns(r, first, columns);
     }
 }
@@ -128,13 +128,15 @@ pub(crate) trait RowLoss {
     /// What marks the target of each row from `row` on, for [`columns`](Self::columns).
     fn marks(&self, _row: usize, _to: &mut [f32]) {}
 
-    /// The losses of the short rows that start with `row`. The columns receive the gradient times `scale`.
+    /// The losses of the short rows that start with `row`. The columns receive the gradient times `scale`; there is room
+    /// for as many more.
     fn columns<L: Lane, R: Side<L>>(
         &self,
         r: R,
         _row: usize,
         _mark: R::V,
         _columns: &mut [R::V],
+        _more: &mut [R::V],
         _scale: R::V,
     ) -> Parts<R::V> {
         let nan = r.splat(f32::NAN);

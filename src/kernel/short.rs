@@ -1,18 +1,23 @@
-//! Rows of at most 32 elements: `N` of them at once, a row in each lane, a column behind the other.
+//! Rows of at most a block: `N` of them at once, a row in each lane, a column behind the other.
 //!
-//! What [`walk`](crate::lane::walk) adds up lane by lane, chunk after chunk, is here added up row by row, column after
-//! column, in the same order: quads of 4, blocks of 8, and two-sum between blocks. A row has the same bits whichever
-//! rows are beside it, and on however many lanes.
+//! What [`walk`](crate::lane::walk) adds up lane by lane, chunk after chunk, is here added up row by row. Of up to 32
+//! elements column after column, in the same order: quads of 4, blocks of 8, and two-sum between blocks. Of more, every
+//! 16th column belongs to a lane, and the lanes come together as there: a row has the bits that it has alone, which is
+//! how it is taken where rows are too few to fill a vector. A row has the same bits whichever rows are beside it, and on
+//! however many lanes.
 
 use super::Table;
 use super::batch::ROWS;
 use super::softmax::{Ahead, rest_of_all};
 use crate::Rows;
-use crate::lane::{Arithmetic, COLUMNS, Four, Grid, Group, LANES, Lane, Span, counted, place, two_sum};
+use crate::lane::{Arithmetic, BLOCK, COLUMNS, Four, Grid, Group, LANES, Lane, Span, counted, place, two_sum};
 use crate::math::{scaled_exp_nonpos, scaled_one};
+use core::ops::Range;
 
-/// Elements of the longest row that is taken this way.
-pub(super) const LONGEST: usize = 32;
+/// Elements of the longest row that is always taken this way.
+const SHORT: usize = 32;
+/// Elements of the longest row that is taken this way where many are.
+const LONGEST: usize = BLOCK;
 
 /// What an activation does to short rows.
 pub(crate) trait Short {
@@ -22,52 +27,79 @@ pub(crate) trait Short {
     fn columns<L: Lane, R: Side<L>>(&self, r: R, row: usize, columns: &mut [R::V]);
 }
 
-/// Whether the rows of a table are taken this way.
-pub(super) fn are_short(rows: Rows<'_>) -> bool {
-    (1..=LONGEST).contains(&rows.classes())
+/// How many lanes the rows of a table fill. `waits` is as in [`taken`].
+pub(super) fn width(rows: Rows<'_>, waits: bool) -> usize {
+    match (rows.classes(), rows.rows()) {
+        (1..=SHORT, rows) => rows,
+        (1..=LONGEST, rows @ 5..) if waits => rows,
+        _ => usize::MAX,
+    }
 }
 
-/// How many lanes the rows of a table fill.
-pub(super) fn width(rows: Rows<'_>) -> usize {
-    if are_short(rows) { rows.rows() } else { usize::MAX }
+/// How many rows of a table are taken this way, from the first on: all short ones, and of longer ones those that fill
+/// vectors. A row alone `waits` if its passes need a number that its lanes have to come together into: then more than half
+/// of a vector is enough, and whole blocks are taken too where vectors are long.
+#[inline(always)]
+pub(super) fn taken<L: Lane>(rows: Rows<'_>, waits: bool) -> usize {
+    let longest = if waits && L::N > 4 { LONGEST } else { LONGEST - 1 };
+    match (rows.classes(), rows.rows()) {
+        (1..=SHORT, rows) => rows,
+        (classes, rows) if L::N > 1 && (1..=longest).contains(&classes) => {
+            let more = rows % L::N;
+            if waits && 2 * more > L::N { rows } else { rows - more }
+        }
+        _ => 0,
+    }
 }
 
 /// What is done to the columns of many rows, a vector of them or some side by side.
 pub(super) trait Columns {
-    /// `first` is the number of the first row, and `rows` the table as it stands.
-    fn columns<L: Lane, R: Side<L>>(&mut self, r: R, first: usize, rows: Rows<'_>, columns: &mut [R::V]);
+    /// `first` is the number of the first row, and `rows` the table as it stands. There is room for as many columns more.
+    fn columns<L: Lane, R: Side<L>>(
+        &mut self,
+        r: R,
+        first: usize,
+        rows: Rows<'_>,
+        columns: &mut [R::V],
+        more: &mut [R::V],
+    );
 }
 
-/// Gives `f` the columns of all rows, and writes what it leaves in them.
+/// Gives `f` the columns of the first rows, `end` of them, and writes what it leaves in them.
 #[inline(always)]
-pub(super) fn for_each_group<L: Lane>(l: L, table: &mut Table<'_>, unrolled: bool, f: &mut impl Columns) {
+pub(super) fn for_each_group<L: Lane>(l: L, table: &mut Table<'_>, end: usize, unrolled: bool, f: &mut impl Columns) {
+    if end == 0 {
+        return;
+    }
     // The commonest heads have code of their own, without loops over columns, if it is not too long for that.
     match table.as_rows().classes() {
-        10 if unrolled && L::N > 4 => of_classes::<L, 10>(l, table, 0, 10, f),
-        classes => {
+        10 if unrolled && L::N > 4 => of_classes::<L, 10>(l, table, 0..end, 10, f),
+        classes if classes <= SHORT => {
             let first = if classes == 2 { of_two_classes(l, table, f) } else { 0 };
-            of_classes::<L, LONGEST>(l, table, first, classes, f);
+            of_classes::<L, SHORT>(l, table, first..end, classes, f);
         }
+        classes if L::N > 1 => of_classes::<L, LONGEST>(l, table, 0..end, classes, f),
+        _ => {}
     }
 }
 
-/// A vector of rows at a time, from the row `first` on.
+/// A vector of rows at a time.
 #[inline(always)]
 fn of_classes<L: Lane, const MOST: usize>(
     l: L,
     table: &mut Table<'_>,
-    first: usize,
+    rows: Range<usize>,
     classes: usize,
     f: &mut impl Columns,
 ) {
-    let rows = table.as_rows().rows();
-    let mut columns = [l.splat(0.0); MOST];
-    let Some(columns) = columns.get_mut(..classes) else { return };
-    for row in (first..rows).step_by(L::N) {
+    let end = rows.end;
+    let (mut columns, mut more) = ([l.splat(0.0); MOST], [l.splat(0.0); MOST]);
+    let (Some(columns), Some(more)) = (columns.get_mut(..classes), more.get_mut(..classes)) else { return };
+    for row in rows.step_by(L::N) {
         l.read_rows(table.as_rows(), row, columns);
-        f.columns(l, row, table.as_rows(), columns);
+        f.columns(l, row, table.as_rows(), columns, more);
         if let Some((data, stride)) = table.write_from(row) {
-            store(l, columns, data, Grid { stride, rows: rows - row });
+            store(l, columns, data, Grid { stride, rows: end - row });
         }
     }
 }
@@ -99,7 +131,7 @@ fn of_two_classes<L: Lane>(l: L, table: &mut Table<'_>, f: &mut impl Columns) ->
             }
         };
         let mut columns = transposed([pair(0), pair(1), pair(2), pair(3)]);
-        f.columns(Four(l), row, table.as_rows(), &mut columns);
+        f.columns(Four(l), row, table.as_rows(), &mut columns, &mut [[l.splat(0.0); 4]; 2]);
         if let Some((data, _)) = table.write_from(row) {
             let Some(data) = data.as_chunks_mut().0.get_mut(..chunks) else { break };
             let mut put = {
@@ -222,6 +254,67 @@ pub(super) trait Terms<R: Arithmetic> {
 /// The sum over the columns.
 #[inline(always)]
 pub(super) fn sum<L: Lane, R: Group<L>>(l: R, columns: &mut [R::V], terms: &mut impl Terms<R>) -> R::V {
+    if columns.len() > SHORT { sum_of_lanes(l, columns, terms) } else { sum_of_columns(l, columns, terms) }
+}
+
+/// In the order of a row alone.
+#[inline(always)]
+fn sum_of_lanes<L: Lane, R: Group<L>>(l: R, columns: &mut [R::V], terms: &mut impl Terms<R>) -> R::V {
+    const STEP: usize = LANES / COLUMNS;
+    let (g, none) = (Four(l), [l.splat(0.0); COLUMNS]);
+    let pairs = columns.len().div_ceil(2 * LANES);
+    let (fours, rest) = columns.as_chunks_mut();
+    let whole = fours.len();
+    // The terms of four lanes in a chunk.
+    let mut of_four = {
+        #[inline(always)]
+        |chunk: usize, lanes: usize| {
+            let (i, mut added) = (chunk * STEP + lanes, none);
+            if let Some(four) = fours.get_mut(i) {
+                (*four, added) = terms.of(g, i * COLUMNS, *four);
+            } else if i == whole {
+                for (k, (x, added)) in rest.iter_mut().zip(&mut added).enumerate() {
+                    (*x, *added) = terms.of(l, i * COLUMNS + k, *x);
+                }
+            }
+            added
+        }
+    };
+    let mut parts = [none; STEP];
+    for (lanes, part) in parts.iter_mut().enumerate() {
+        let (mut of_quads, mut half) = (none, none);
+        for pair in 0..pairs {
+            let of_pair = g.add(of_four(2 * pair, lanes), of_four(2 * pair + 1, lanes));
+            if pair % 2 == 0 {
+                half = of_pair;
+            } else {
+                (of_quads, half) = (g.add(of_quads, g.add(half, of_pair)), none);
+            }
+        }
+        *part = g.add(of_quads, half);
+    }
+
+    come_together(l, parts)
+}
+
+/// The lanes, four by four, as [`walk`](crate::lane::walk) folds them.
+#[inline(always)]
+fn come_together<A: Arithmetic>(l: A, [a, b, c, d]: [[A::V; COLUMNS]; LANES / COLUMNS]) -> A::V {
+    let g = Four(l);
+    let ((ac, lost_ac), (bd, lost_bd)) = (two_sum(g, a, c), two_sum(g, b, d));
+    let (hi, lost) = two_sum(g, ac, bd);
+    let ([a, b, c, d], [lo_a, lo_b, lo_c, lo_d]) = (hi, g.add(g.add(lost_ac, lost_bd), lost));
+    let ((ac, lost_ac), (bd, lost_bd)) = (two_sum(l, a, c), two_sum(l, b, d));
+    let (lo_ac, lo_bd) = (l.add(l.add(lo_a, lo_c), lost_ac), l.add(l.add(lo_b, lo_d), lost_bd));
+    let (hi, lost) = two_sum(l, ac, bd);
+    let sum = l.add(hi, l.add(l.add(lo_ac, lo_bd), lost));
+    // As in a row alone, an infinite sum is right without its errors.
+    l.select(l.eq(sum, sum), sum, hi)
+}
+
+/// Column after column.
+#[inline(always)]
+fn sum_of_columns<L: Lane, R: Group<L>>(l: R, columns: &mut [R::V], terms: &mut impl Terms<R>) -> R::V {
     let zero = l.splat(0.0);
     let (mut part, mut hi, mut lo) = (zero, zero, zero);
     let (fours, rest) = columns.as_chunks_mut();

@@ -108,10 +108,9 @@ impl RowLoss for Logits<'_> {
         row: usize,
         _: R::V,
         columns: &mut [R::V],
+        targets: &mut [R::V],
         scale: R::V,
     ) -> Parts<R::V> {
-        let mut targets = [r.splat(0.0); short::LONGEST];
-        let targets = targets.get_mut(..columns.len()).unwrap_or_default();
         r.read_rows(self.targets, row, targets);
         let linear = if self.is_plain() {
             short::sum(r, columns, &mut Plain::<R> { targets, scale })

@@ -263,6 +263,7 @@ impl RowLoss for Indexed<'_> {
         row: usize,
         class: R::V,
         columns: &mut [R::V],
+        _: &mut [R::V],
         scale: R::V,
     ) -> Parts<R::V> {
         let mut q = l.splat(1.0);
@@ -282,14 +283,20 @@ impl RowLoss for Indexed<'_> {
         };
 
         let m = short::max(l, columns);
-        let (mut logit, mut hot) = (l.splat(0.0), l.splat(0.0));
+        let mut logit = l.splat(0.0);
         for (i, &x) in columns.iter().enumerate() {
             logit = l.select(is_hot(i), x, logit);
         }
         let r = short::rest(l, columns, m, true);
         let inverse = inverse_of(l, r);
-        for (i, &e) in columns.iter().enumerate() {
-            hot = l.select(is_hot(i), e, hot);
+        let mut hot = l.splat(0.0);
+        if columns.len() > 4 {
+            // Once more, which is less than to look for it in all columns.
+            hot = scaled_exp_nonpos(l, l.sub(logit, m));
+        } else {
+            for (i, &e) in columns.iter().enumerate() {
+                hot = l.select(is_hot(i), e, hot);
+            }
         }
 
         let scaled = l.mul(q, scale);
