@@ -246,55 +246,97 @@ pub(super) fn max<A: Arithmetic>(a: A, columns: &[A::V]) -> A::V {
 }
 
 /// What a pass over columns does with one of them, or with four side by side.
-pub(super) trait Terms<R: Arithmetic> {
+pub(super) trait Terms<R: Arithmetic, const J: usize> {
     /// What the columns become, and what of them is added up. `first` is the number of the first.
-    fn of<G: Group<R>>(&mut self, g: G, first: usize, x: G::V) -> (G::V, G::V);
+    fn of<G: Group<R>>(&mut self, g: G, first: usize, x: G::V) -> (G::V, [G::V; J]);
 }
 
-/// The sum over the columns.
+/// The sums over the columns.
 #[inline(always)]
-pub(super) fn sum<L: Lane, R: Group<L>>(l: R, columns: &mut [R::V], terms: &mut impl Terms<R>) -> R::V {
-    if columns.len() > SHORT { sum_of_lanes(l, columns, terms) } else { sum_of_columns(l, columns, terms) }
+pub(super) fn sums<L: Lane, R: Group<L>, const J: usize>(
+    l: R,
+    columns: &mut [R::V],
+    terms: &mut impl Terms<R, J>,
+) -> [R::V; J] {
+    if columns.len() > SHORT { sums_of_lanes(l, columns, terms) } else { sums_of_columns(l, columns, terms) }
 }
 
 /// In the order of a row alone.
 #[inline(always)]
-fn sum_of_lanes<L: Lane, R: Group<L>>(l: R, columns: &mut [R::V], terms: &mut impl Terms<R>) -> R::V {
+fn sums_of_lanes<L: Lane, R: Group<L>, const J: usize>(
+    l: R,
+    columns: &mut [R::V],
+    terms: &mut impl Terms<R, J>,
+) -> [R::V; J] {
     const STEP: usize = LANES / COLUMNS;
-    let (g, none) = (Four(l), [l.splat(0.0); COLUMNS]);
+    let (g, none) = (Four(l), [[l.splat(0.0); COLUMNS]; J]);
     let pairs = columns.len().div_ceil(2 * LANES);
     let (fours, rest) = columns.as_chunks_mut();
     let whole = fours.len();
     // The terms of four lanes in a chunk.
-    let mut of_four = {
+    let mut at = {
         #[inline(always)]
         |chunk: usize, lanes: usize| {
-            let (i, mut added) = (chunk * STEP + lanes, none);
-            if let Some(four) = fours.get_mut(i) {
-                (*four, added) = terms.of(g, i * COLUMNS, *four);
-            } else if i == whole {
-                for (k, (x, added)) in rest.iter_mut().zip(&mut added).enumerate() {
-                    (*x, *added) = terms.of(l, i * COLUMNS + k, *x);
-                }
+            let i = chunk * STEP + lanes;
+            match fours.get_mut(i) {
+                Some(four) => of_four(l, four, i * COLUMNS, terms),
+                None if i == whole => of_last(l, rest, i * COLUMNS, terms),
+                None => none,
             }
-            added
         }
     };
-    let mut parts = [none; STEP];
-    for (lanes, part) in parts.iter_mut().enumerate() {
+    let mut parts = [[[l.splat(0.0); COLUMNS]; STEP]; J];
+    for lanes in 0..STEP {
         let (mut of_quads, mut half) = (none, none);
         for pair in 0..pairs {
-            let of_pair = g.add(of_four(2 * pair, lanes), of_four(2 * pair + 1, lanes));
+            let of_pair = add_each(g, at(2 * pair, lanes), at(2 * pair + 1, lanes));
             if pair % 2 == 0 {
                 half = of_pair;
             } else {
-                (of_quads, half) = (g.add(of_quads, g.add(half, of_pair)), none);
+                of_quads = add_each(g, of_quads, add_each(g, half, of_pair));
+                half = none;
             }
         }
-        *part = g.add(of_quads, half);
+        for (parts, part) in parts.iter_mut().zip(add_each(g, of_quads, half)) {
+            if let Some(of_lanes) = parts.get_mut(lanes) {
+                *of_lanes = part;
+            }
+        }
     }
+    let mut sums = [l.splat(0.0); J];
+    for (sum, parts) in sums.iter_mut().zip(parts) {
+        *sum = come_together(l, parts);
+    }
+    sums
+}
 
-    come_together(l, parts)
+/// The terms of columns that are fewer than four.
+#[inline(always)]
+fn of_last<L: Lane, R: Group<L>, const J: usize>(
+    l: R,
+    columns: &mut [R::V],
+    first: usize,
+    terms: &mut impl Terms<R, J>,
+) -> [[R::V; COLUMNS]; J] {
+    let mut added = [[l.splat(0.0); COLUMNS]; J];
+    for (k, x) in columns.iter_mut().enumerate() {
+        let (y, terms) = terms.of(l, first + k, *x);
+        *x = y;
+        for (added, term) in added.iter_mut().zip(terms) {
+            if let Some(added) = added.get_mut(k) {
+                *added = term;
+            }
+        }
+    }
+    added
+}
+
+#[inline(always)]
+fn add_each<A: Arithmetic, const J: usize>(l: A, mut a: [A::V; J], b: [A::V; J]) -> [A::V; J] {
+    for (a, b) in a.iter_mut().zip(b) {
+        *a = l.add(*a, b);
+    }
+    a
 }
 
 /// The lanes, four by four, as [`walk`](crate::lane::walk) folds them.
@@ -314,56 +356,69 @@ fn come_together<A: Arithmetic>(l: A, [a, b, c, d]: [[A::V; COLUMNS]; LANES / CO
 
 /// Column after column.
 #[inline(always)]
-fn sum_of_columns<L: Lane, R: Group<L>>(l: R, columns: &mut [R::V], terms: &mut impl Terms<R>) -> R::V {
-    let zero = l.splat(0.0);
+fn sums_of_columns<L: Lane, R: Group<L>, const J: usize>(
+    l: R,
+    columns: &mut [R::V],
+    terms: &mut impl Terms<R, J>,
+) -> [R::V; J] {
+    let zero = [l.splat(0.0); J];
     let (mut part, mut hi, mut lo) = (zero, zero, zero);
+    let mut end_block = {
+        #[inline(always)]
+        |hi: &mut [R::V; J], part: [R::V; J]| {
+            for ((hi, lo), part) in hi.iter_mut().zip(&mut lo).zip(part) {
+                let (sum, error) = two_sum(l, *hi, part);
+                (*hi, *lo) = (sum, l.add(*lo, error));
+            }
+        }
+    };
     let (fours, rest) = columns.as_chunks_mut();
     let end = fours.len() * COLUMNS;
     for (i, four) in fours.iter_mut().enumerate() {
-        part = l.add(part, sum_of_four(l, four, i * COLUMNS, terms));
+        part = add_each(l, part, sums_of_four(l, of_four(l, four, i * COLUMNS, terms)));
         if i == 1 {
             // The first block: nothing is lost.
             (part, hi) = (zero, part);
         } else if i % 2 == 1 {
-            let (sum, error) = two_sum(l, hi, part);
-            (part, hi, lo) = (zero, sum, l.add(lo, error));
+            end_block(&mut hi, part);
+            part = zero;
         }
     }
-    let mut last = [zero; COLUMNS];
-    for (i, x) in rest.iter_mut().enumerate() {
-        if let Some(last) = last.get_mut(i) {
-            (*x, *last) = terms.of(l, end + i, *x);
-        }
-    }
-    part = l.add(part, Group::<R>::sum(Four(l), last));
+    part = add_each(l, part, sums_of_four(l, of_last(l, rest, end, terms)));
     if end < 2 * COLUMNS {
         return part;
     }
-    let (sum, error) = two_sum(l, hi, part);
-    lo = l.add(lo, error);
-    // As in a longer row, an infinite sum is right without its errors.
-    l.select(l.eq(lo, lo), l.add(sum, lo), sum)
+    end_block(&mut hi, part);
+    for (hi, lo) in hi.iter_mut().zip(lo) {
+        // As in a longer row, an infinite sum is right without its errors.
+        *hi = l.select(l.eq(lo, lo), l.add(*hi, lo), *hi);
+    }
+    hi
 }
 
 #[inline(always)]
-fn sum_of_four<L: Lane, R: Group<L>>(
+fn of_four<L: Lane, R: Group<L>, const J: usize>(
     l: R,
     columns: &mut [R::V; COLUMNS],
     first: usize,
-    terms: &mut impl Terms<R>,
-) -> R::V {
-    let mut added = [l.splat(0.0); COLUMNS];
-    if L::N > 1 {
-        (*columns, added) = terms.of(Four(l), first, *columns);
-    } else {
+    terms: &mut impl Terms<R, J>,
+) -> [[R::V; COLUMNS]; J] {
+    if L::N == 1 {
         // Where there is one lane, size counts.
-        for (i, x) in columns.iter_mut().enumerate() {
-            if let Some(added) = added.get_mut(i) {
-                (*x, *added) = terms.of(l, first + i, *x);
-            }
-        }
+        return of_last(l, columns, first, terms);
     }
-    Group::<R>::sum(Four(l), added)
+    let (y, added) = terms.of(Four(l), first, *columns);
+    *columns = y;
+    added
+}
+
+#[inline(always)]
+fn sums_of_four<L: Lane, R: Group<L>, const J: usize>(l: R, terms: [[R::V; COLUMNS]; J]) -> [R::V; J] {
+    let mut sums = [l.splat(0.0); J];
+    for (sum, terms) in sums.iter_mut().zip(terms) {
+        *sum = Group::<R>::sum(Four(l), terms);
+    }
+    sums
 }
 
 /// Scaled `exp(x - m)`, but where it is 1, which is counted.
@@ -374,14 +429,14 @@ struct Exps<R: Arithmetic> {
     keep: bool,
 }
 
-impl<R: Arithmetic> Terms<R> for Exps<R> {
+impl<R: Arithmetic> Terms<R, 1> for Exps<R> {
     #[inline(always)]
-    fn of<G: Group<R>>(&mut self, g: G, _: usize, x: G::V) -> (G::V, G::V) {
+    fn of<G: Group<R>>(&mut self, g: G, _: usize, x: G::V) -> (G::V, [G::V; 1]) {
         let e = scaled_exp_nonpos(g, g.sub(x, g.repeat(self.m)));
         let mut new = g.splat(0.0);
         let term = counted(g, e, g.splat(scaled_one::<G>()), &mut new);
         self.ones = g.base().add(self.ones, g.sum(new));
-        (if self.keep { e } else { x }, term)
+        (if self.keep { e } else { x }, [term])
     }
 }
 
@@ -389,6 +444,6 @@ impl<R: Arithmetic> Terms<R> for Exps<R> {
 #[inline(always)]
 pub(super) fn rest<L: Lane, R: Group<L>>(l: R, columns: &mut [R::V], m: R::V, keep: bool) -> R::V {
     let mut exps = Exps { m, ones: l.splat(0.0), keep };
-    let sum = sum(l, columns, &mut exps);
+    let [sum] = sums(l, columns, &mut exps);
     rest_of_all(l, exps.ones, sum)
 }

@@ -112,10 +112,10 @@ impl RowLoss for Logits<'_> {
         scale: R::V,
     ) -> Parts<R::V> {
         r.read_rows(self.targets, row, targets);
-        let linear = if self.is_plain() {
-            short::sum(r, columns, &mut Plain::<R> { targets, scale })
+        let [linear] = if self.is_plain() {
+            short::sums(r, columns, &mut Plain::<R> { targets, scale })
         } else {
-            short::sum(r, columns, &mut Weighted::<R> { loss: self, targets, scale })
+            short::sums(r, columns, &mut Weighted::<R> { loss: self, targets, scale })
         };
         Parts { linear, slope: r.splat(0.0), r: r.splat(0.0) }
     }
@@ -141,7 +141,7 @@ struct Weighted<'a, R: Arithmetic> {
 
 /// The targets of the columns from `first` on.
 #[inline(always)]
-fn targets_of<R: Arithmetic, G: Group<R>>(g: G, targets: &[R::V], first: usize) -> G::V {
+pub(super) fn targets_of<R: Arithmetic, G: Group<R>>(g: G, targets: &[R::V], first: usize) -> G::V {
     g.of(
         #[inline(always)]
         |i| match targets.get(first + i) {
@@ -153,26 +153,26 @@ fn targets_of<R: Arithmetic, G: Group<R>>(g: G, targets: &[R::V], first: usize) 
 
 /// The weights of the columns from `first` on.
 #[inline(always)]
-fn weights_of<R: Arithmetic, G: Group<R>>(g: G, weights: Stream<'_>, first: usize) -> G::V {
+pub(super) fn weights_of<R: Arithmetic, G: Group<R>>(g: G, weights: Stream<'_>, first: usize) -> G::V {
     g.of(
         #[inline(always)]
         |i| g.base().splat(weights.at(first + i)),
     )
 }
 
-impl<R: Arithmetic> short::Terms<R> for Plain<'_, R> {
+impl<R: Arithmetic> short::Terms<R, 1> for Plain<'_, R> {
     #[inline(always)]
-    fn of<G: Group<R>>(&mut self, g: G, first: usize, x: G::V) -> (G::V, G::V) {
-        plain(g, x, targets_of(g, self.targets, first), g.repeat(self.scale))
+    fn of<G: Group<R>>(&mut self, g: G, first: usize, x: G::V) -> (G::V, [G::V; 1]) {
+        with_one_term(plain(g, x, targets_of(g, self.targets, first), g.repeat(self.scale)))
     }
 }
 
-impl<R: Arithmetic> short::Terms<R> for Weighted<'_, R> {
+impl<R: Arithmetic> short::Terms<R, 1> for Weighted<'_, R> {
     #[inline(always)]
-    fn of<G: Group<R>>(&mut self, g: G, first: usize, x: G::V) -> (G::V, G::V) {
+    fn of<G: Group<R>>(&mut self, g: G, first: usize, x: G::V) -> (G::V, [G::V; 1]) {
         let of_classes = weights_of(g, Stream::or(self.loss.class_weights, 1.0), first);
         let weights = [of_classes, weights_of(g, self.loss.pos_weights, first)];
-        self.loss.weighted(g, x, targets_of(g, self.targets, first), weights, g.repeat(self.scale))
+        with_one_term(self.loss.weighted(g, x, targets_of(g, self.targets, first), weights, g.repeat(self.scale)))
     }
 }
 
