@@ -14,9 +14,10 @@
 //! a class that is nearly certain; any other p is at most about 1/2, where (2) loses nothing.
 
 use super::short;
-use super::softmax::{Ahead, Leave, Rescale, inverse_of, rest_of};
+use super::sigmoid_loss::{targets_of, weights_of};
+use super::softmax::{Ahead, Leave, Rescale, inverse_of, rest_of, rest_of_all};
 use super::{Parts, RowLoss, Share, Side, weight_at};
-use crate::lane::{Arithmetic, Lane, Peak, Span, Stream, walk, walk_without};
+use crate::lane::{Arithmetic, Group, Lane, Peak, Span, Stream, counted, walk, walk_without};
 use crate::loss::{EmptyRow, PositivesScale};
 use crate::math::{OVER_TWO_64, factor, scaled_exp_nonpos, scaled_one};
 use crate::targets::Class;
@@ -100,98 +101,244 @@ fn hot<L: Lane>(
     Parts { linear: factor * distance, slope: factor * total, r: row.r }
 }
 
-/// Dense labels `q_i = w_i (on t_i + off)`, with `hot` more at one class.
+/// Dense labels `q_i = w_i (on t_i + off)`, with more at one class.
 struct Dense<'a> {
-    labels: Stream<'a>,
     weights: Stream<'a>,
     on: f32,
     off: f32,
-    hot: Option<(usize, f32)>,
     /// The gradient takes every label that is not 0 as 1.
     binarize: bool,
+    /// By what the row is divided.
+    scale: PositivesScale,
 }
 
+/// The class of a row that has more than its dense label.
+#[derive(Clone, Copy)]
+struct Hot<V> {
+    more: V,
+    /// m - s
+    distance: V,
+}
+
+/// (1) and what it needs beside the exponentials, before the row is divided: T, the first sum, and how many t are not 0.
+struct Sums<V> {
+    r: V,
+    total: V,
+    distance: V,
+    nonzero: V,
+}
+
+/// What turns exponentials and labels into a gradient.
+struct Slope<A: Arithmetic> {
+    total: A::V,
+    scale: A::V,
+    inverse: A::V,
+    rest: A::V,
+    /// p T scale of an exponential e is e * per_exp * OVER_TWO_64.
+    per_exp: A::V,
+}
+
+impl Dense<'_> {
+    #[inline(always)]
+    fn label<A: Arithmetic>(&self, l: A, t: A::V, w: A::V) -> A::V {
+        l.weigh(w, l.mul_add(l.splat(self.on), t, l.splat(self.off)))
+    }
+
+    #[inline(always)]
+    fn label_of_gradient<A: Arithmetic>(&self, l: A, t: A::V, w: A::V) -> A::V {
+        if self.binarize { not_zero(l, t) } else { self.label(l, t, w) }
+    }
+
+    /// A scaled exponential, and the terms of an element.
+    #[inline(always)]
+    fn terms<A: Arithmetic>(&self, l: A, m: A::V, x: A::V, [t, w]: [A::V; 2]) -> (A::V, [A::V; 4]) {
+        let e = scaled_exp_nonpos(l, l.sub(x, m));
+        let q = self.label(l, t, w);
+        (e, [e, q, l.weigh(q, l.sub(m, x)), not_zero(l, t)])
+    }
+
+    /// (1) and (2) of a row, or of rows.
+    #[inline(always)]
+    fn settle<A: Arithmetic>(
+        &self,
+        l: A,
+        sums: Sums<A::V>,
+        hot: Option<Hot<A::V>>,
+        scale: A::V,
+    ) -> (Parts<A::V>, Slope<A>) {
+        let Sums { r, mut total, mut distance, nonzero } = sums;
+        if let Some(Hot { more, distance: of_hot }) = hot {
+            total = l.add(total, more);
+            distance = l.add(distance, l.weigh(more, of_hot));
+        }
+        // An infinite label is no label: its row is NaN.
+        let size = l.bits_and(total, l.splat_bits(0x7fff_ffff));
+        total = l.select(l.eq(size, l.splat(f32::INFINITY)), l.splat(f32::NAN), total);
+        let divided = positives_scale(l, self.scale, nonzero, total);
+        let scale = l.mul(scale, divided);
+        let scaled_inverse = inverse_of(l, r);
+        let inverse = l.mul(scaled_inverse, l.splat(factor::<A>()));
+        // The article's printed backward has the labels 1, and as many of them as are not 0.
+        let of_gradient = if self.binarize { nonzero } else { total };
+        let per_exp = l.mul(l.mul(of_gradient, scaled_inverse), scale);
+        let slope = Slope { total: of_gradient, scale, inverse, rest: l.mul(r, inverse), per_exp };
+        (Parts { linear: l.mul(divided, distance), slope: l.mul(divided, total), r }, slope)
+    }
+}
+
+impl<A: Arithmetic> Slope<A> {
+    /// (2), or (3) where the exponential is 1.
+    #[inline(always)]
+    fn gradient(&self, l: A, e: A::V, q: A::V) -> A::V {
+        let scaled = l.mul(q, self.scale);
+        let certain = l.sub(l.mul(l.mul(l.sub(self.total, q), self.scale), self.inverse), l.mul(scaled, self.rest));
+        let uncertain = l.sub(l.mul(l.mul(e, self.per_exp), l.splat(OVER_TWO_64)), scaled);
+        l.select(l.eq(e, l.splat(scaled_one::<A>())), certain, uncertain)
+    }
+}
+
+/// 1, or 0 where it is that.
+#[inline(always)]
+fn not_zero<A: Arithmetic>(l: A, t: A::V) -> A::V {
+    l.zero_where(l.eq(t, l.splat(0.0)), l.splat(1.0))
+}
+
+/// A row whose labels are `labels`, with more at a class.
 #[inline(always)]
 fn dense<L: Lane>(
     l: L,
     mut span: Span<'_>,
-    labels: &Dense<'_>,
+    dense: &Dense<'_>,
+    labels: Stream<'_>,
+    hot: Option<(usize, f32)>,
     scale: f32,
-    normalize: impl Fn(f32, f32) -> f32,
 ) -> Parts {
     let peak = Peak::of(l, span.read());
-    let g = l.group();
-    let (zero, one, m) = (g.splat(0.0), g.splat(1.0), g.splat(peak.largest));
-    let (on, off) = (g.splat(labels.on), g.splat(labels.off));
-    let (hot_class, hot_label) = labels.hot.unwrap_or((usize::MAX, 0.0));
-    let hot_logit = span.read().get(hot_class).copied();
-
-    let streams = [labels.labels, labels.weights];
-    let (ones, [sum, mut total, mut distance, nonzero]) = walk_without(
+    let (g, m) = (l.group(), l.group().splat(peak.largest));
+    let (hot_class, more) = hot.unwrap_or((usize::MAX, 0.0));
+    let hot = match span.read().get(hot_class) {
+        Some(s) => Some(Hot { more: l.splat(more), distance: l.splat(peak.largest - s) }),
+        None => None,
+    };
+    let streams = [labels, dense.weights];
+    let (ones, [sum, total, distance, nonzero]) = walk_without(
         l,
         &mut span,
         (scaled_one::<L>(), peak),
         f32::NEG_INFINITY,
         streams,
         #[inline(always)]
-        |x, [t, w]| {
-            let e = scaled_exp_nonpos(g, g.sub(x, m));
-            let q = g.weigh(w, g.mul_add(on, t, off));
-            let nonzero = g.select(g.eq(t, zero), zero, one);
-            (e, [e, q, g.weigh(q, g.sub(m, x)), nonzero])
-        },
+        |x, of_x| dense.terms(g, m, x, of_x),
     );
-    let row = Row::new(l, rest_of(l, ones, sum));
-    let (mut hot_total, mut hot_gradient) = (hot_label, 0.0);
-    if let Some(s) = hot_logit {
-        total += hot_label;
-        distance += distance_of(hot_label, peak.largest, s);
-        hot_total += labels.weights.at(hot_class) * labels.off;
-    }
-
-    // An infinite label is no label: its row is NaN.
-    total = if total.is_infinite() { f32::NAN } else { total };
-    let factor = normalize(nonzero, total);
-    let scale = scale * factor;
-    // The article's printed backward has the labels 1, and as many of them as are not 0.
-    let gradient_total = if labels.binarize { nonzero } else { total };
+    let sums = Sums {
+        r: l.splat(rest_of(l, ones, sum)),
+        total: l.splat(total),
+        distance: l.splat(distance),
+        nonzero: l.splat(nonzero),
+    };
+    let (parts, slope) = dense.settle(l, sums, hot, l.splat(scale));
     if span.is_written() {
         let exps = span.write();
-        // p T scale of an exponential e is e * per_exp * OVER_TWO_64.
-        let per_exp = (gradient_total * row.scaled_inverse) * scale;
-        if let (Some(&e), Some(_)) = (exps.get(hot_class), labels.hot) {
-            hot_gradient = if e == scaled_one::<L>() {
-                row.certain(hot_total, gradient_total, scale)
-            } else {
-                (e * per_exp) * OVER_TWO_64 - hot_total * scale
-            };
-        }
-        let (inverse, rest) = (g.splat(row.inverse), g.splat(row.rest));
-        let (total, per_exp, scale) = (g.splat(gradient_total), g.splat(per_exp), g.splat(scale));
-        let (e_of_one, over_two_64) = (g.splat(scaled_one::<L>()), g.splat(OVER_TWO_64));
+        // Before the pass, which is in place.
+        let of_hot = match exps.get(hot_class) {
+            Some(&e) => {
+                let off = dense.weights.at(hot_class) * dense.off;
+                l.first(slope.gradient(l, l.splat(e), l.splat(more + off)))
+            }
+            None => 0.0,
+        };
+        let slope = Slope::<L::Group> {
+            total: g.repeat(slope.total),
+            scale: g.repeat(slope.scale),
+            inverse: g.repeat(slope.inverse),
+            rest: g.repeat(slope.rest),
+            per_exp: g.repeat(slope.per_exp),
+        };
         walk(
             l,
             &mut Span::in_place(&mut *exps),
             0.0,
             streams,
             #[inline(always)]
-            |e, [t, w]| {
-                let q = if labels.binarize {
-                    g.select(g.eq(t, zero), zero, one)
-                } else {
-                    g.weigh(w, g.mul_add(on, t, off))
-                };
-                let scaled = g.mul(q, scale);
-                let certain = g.sub(g.mul(g.mul(g.sub(total, q), scale), inverse), g.mul(scaled, rest));
-                let uncertain = g.sub(g.mul(g.mul(e, per_exp), over_two_64), scaled);
-                (g.select(g.eq(e, e_of_one), certain, uncertain), [])
-            },
+            |e, [t, w]| (slope.gradient(g, e, dense.label_of_gradient(g, t, w)), []),
         );
         if let Some(gradient) = exps.get_mut(hot_class) {
-            *gradient = hot_gradient;
+            *gradient = of_hot;
         }
     }
-    Parts { linear: factor * distance, slope: factor * total, r: row.r }
+    Parts { linear: l.first(parts.linear), slope: l.first(parts.slope), r: l.first(parts.r) }
+}
+
+/// Scaled exponentials of columns and the terms of dense labels.
+struct DenseTerms<'a, R: Arithmetic> {
+    dense: &'a Dense<'a>,
+    /// None: all are 0.
+    labels: Option<&'a [R::V]>,
+    m: R::V,
+    ones: R::V,
+}
+
+impl<R: Arithmetic> DenseTerms<'_, R> {
+    /// t and w of the columns from `first` on.
+    #[inline(always)]
+    fn of_columns<G: Group<R>>(&self, g: G, first: usize) -> [G::V; 2] {
+        let labels = match self.labels {
+            Some(labels) => targets_of(g, labels, first),
+            None => g.splat(0.0),
+        };
+        [labels, weights_of(g, self.dense.weights, first)]
+    }
+}
+
+impl<R: Arithmetic> short::Terms<R, 4> for DenseTerms<'_, R> {
+    #[inline(always)]
+    fn of<G: Group<R>>(&mut self, g: G, first: usize, x: G::V) -> (G::V, [G::V; 4]) {
+        let (e, [term, q, distance, nonzero]) = self.dense.terms(g, g.repeat(self.m), x, self.of_columns(g, first));
+        let mut new = g.splat(0.0);
+        let term = counted(g, term, g.splat(scaled_one::<G>()), &mut new);
+        self.ones = g.base().add(self.ones, g.sum(new));
+        (e, [term, q, distance, nonzero])
+    }
+}
+
+/// Many rows whose labels are `labels`, with more at the class that a mark in `hot` names.
+#[inline(always)]
+fn dense_columns<L: Lane, R: Side<L>>(
+    l: R,
+    columns: &mut [R::V],
+    dense: &Dense<'_>,
+    labels: Option<&[R::V]>,
+    hot: Option<(R::V, R::V)>,
+    scale: R::V,
+) -> Parts<R::V> {
+    let m = short::max(l, columns);
+    let is_hot = {
+        #[inline(always)]
+        |mark, column: usize| l.eq(mark, l.splat(ClassIndices::mark(column)))
+    };
+    let hot_terms = match hot {
+        Some((mark, more)) => {
+            let mut logit = l.splat(0.0);
+            for (i, &x) in columns.iter().enumerate() {
+                logit = l.select(is_hot(mark, i), x, logit);
+            }
+            Some(Hot { more, distance: l.sub(m, logit) })
+        }
+        None => None,
+    };
+    let mut terms = DenseTerms::<R> { dense, labels, m, ones: l.splat(0.0) };
+    let [sum, total, distance, nonzero] = short::sums(l, columns, &mut terms);
+    let r = rest_of_all(l, terms.ones, sum);
+    let (parts, slope) = dense.settle(l, Sums { r, total, distance, nonzero }, hot_terms, scale);
+    for (i, e) in columns.iter_mut().enumerate() {
+        let [t, w] = terms.of_columns(l, i);
+        let mut q = dense.label_of_gradient(l, t, w);
+        if let Some((mark, more)) = hot {
+            q = l.select(is_hot(mark, i), l.add(more, q), q);
+        }
+        *e = slope.gradient(l, *e, q);
+    }
+    parts
 }
 
 /// A row of nothing but -inf, where the policy is to leave it out.
@@ -207,6 +354,19 @@ pub(crate) struct Indexed<'a> {
     pub(crate) class_weights: Option<&'a [f32]>,
     pub(crate) label_smoothing: f32,
     pub(crate) empty_row: EmptyRow,
+}
+
+impl Indexed<'_> {
+    /// The labels beside that of the class.
+    fn smoothed(&self, classes: usize) -> Dense<'_> {
+        Dense {
+            weights: Stream::or(self.class_weights, 1.0),
+            on: 0.0,
+            off: self.label_smoothing / classes as f32,
+            binarize: false,
+            scale: PositivesScale::None,
+        }
+    }
 }
 
 impl RowLoss for Indexed<'_> {
@@ -230,20 +390,12 @@ impl RowLoss for Indexed<'_> {
         if self.label_smoothing == 0.0 {
             return hot(l, span, ahead, scale, |_, _| 1.0, core::iter::once((class, weight)));
         }
-        let classes = span.read().len();
-        let labels = Dense {
-            labels: Stream::Splat(0.0),
-            weights: Stream::or(self.class_weights, 1.0),
-            on: 0.0,
-            off: self.label_smoothing / classes as f32,
-            hot: Some((class, weight * (1.0 - self.label_smoothing))),
-            binarize: false,
-        };
-        dense(l, span, &labels, scale, |_, _| 1.0)
+        let labels = self.smoothed(span.read().len());
+        dense(l, span, &labels, Stream::Splat(0.0), Some((class, weight * (1.0 - self.label_smoothing))), scale)
     }
 
     fn takes_columns(&self) -> bool {
-        self.label_smoothing == 0.0
+        true
     }
 
     fn uniform_share(&self, classes: usize) -> Option<Share> {
@@ -276,6 +428,10 @@ impl RowLoss for Indexed<'_> {
                     Class::Ignored => 1.0,
                 },
             );
+        }
+        if self.label_smoothing != 0.0 {
+            let hot = Some((class, l.mul(q, l.splat(1.0 - self.label_smoothing))));
+            return dense_columns(l, columns, &self.smoothed(columns.len()), None, hot, scale);
         }
         let is_hot = {
             #[inline(always)]
@@ -320,6 +476,18 @@ pub(crate) struct Labelled<'a> {
     pub(crate) empty_row: EmptyRow,
 }
 
+impl Labelled<'_> {
+    fn dense(&self) -> Dense<'_> {
+        Dense {
+            weights: Stream::or(self.class_weights, 1.0),
+            on: 1.0 - self.label_smoothing,
+            off: self.label_smoothing / self.targets.classes() as f32,
+            binarize: false,
+            scale: PositivesScale::None,
+        }
+    }
+}
+
 impl RowLoss for Labelled<'_> {
     const HAS_LOG: bool = true;
 
@@ -332,30 +500,43 @@ impl RowLoss for Labelled<'_> {
         if left_out(self.empty_row, x) { Share::NONE } else { Share::of_row(1.0, x.len()) }
     }
 
+    fn uniform_share(&self, classes: usize) -> Option<Share> {
+        (self.empty_row == EmptyRow::Nan).then(|| Share::of_row(1.0, classes))
+    }
+
     #[inline(always)]
     fn row<L: Lane>(&self, l: L, row: usize, span: Span<'_>, _: Ahead<'_>, scale: f32) -> Parts {
-        let targets = self.targets.row(row);
-        let labels = Dense {
-            labels: Stream::Slice(targets),
-            weights: Stream::or(self.class_weights, 1.0),
-            on: 1.0 - self.label_smoothing,
-            off: self.label_smoothing / targets.len() as f32,
-            hot: None,
-            binarize: false,
-        };
-        dense(l, span, &labels, scale, |_, _| 1.0)
+        dense(l, span, &self.dense(), Stream::Slice(self.targets.row(row)), None, scale)
+    }
+
+    fn takes_columns(&self) -> bool {
+        true
+    }
+
+    #[inline(always)]
+    fn columns<L: Lane, R: Side<L>>(
+        &self,
+        l: R,
+        row: usize,
+        _: R::V,
+        columns: &mut [R::V],
+        labels: &mut [R::V],
+        scale: R::V,
+    ) -> Parts<R::V> {
+        l.read_rows(self.targets, row, labels);
+        dense_columns(l, columns, &self.dense(), Some(labels), None, scale)
     }
 }
 
 /// The factor of a multi-label row with `count` labels that are not 0 and the sum `total`; 1/0 is taken as 0.
 #[inline(always)]
-fn positives_scale(scale: PositivesScale, count: f32, total: f32) -> f32 {
+fn positives_scale<A: Arithmetic>(l: A, scale: PositivesScale, count: A::V, total: A::V) -> A::V {
     let divisor = match scale {
         PositivesScale::CountNonzero => count,
         PositivesScale::SumLabels => total,
-        PositivesScale::None => 1.0,
+        PositivesScale::None => return l.splat(1.0),
     };
-    if divisor == 0.0 { 0.0 } else { 1.0 / divisor }
+    l.zero_where(l.eq(divisor, l.splat(0.0)), l.div(l.splat(1.0), divisor))
 }
 
 /// Multi-label rows of real labels: `q_i = w_i t_i`, all divided by the number of positives.
@@ -365,6 +546,13 @@ pub(crate) struct MultiLabelled<'a> {
     pub(crate) scale: PositivesScale,
     pub(crate) binarize: bool,
     pub(crate) empty_row: EmptyRow,
+}
+
+impl MultiLabelled<'_> {
+    fn dense(&self) -> Dense<'_> {
+        let weights = Stream::or(self.class_weights, 1.0);
+        Dense { weights, on: 1.0, off: 0.0, binarize: self.binarize, scale: self.scale }
+    }
 }
 
 impl RowLoss for MultiLabelled<'_> {
@@ -382,15 +570,25 @@ impl RowLoss for MultiLabelled<'_> {
 
     #[inline(always)]
     fn row<L: Lane>(&self, l: L, row: usize, span: Span<'_>, _: Ahead<'_>, scale: f32) -> Parts {
-        let labels = Dense {
-            labels: Stream::Slice(self.targets.row(row)),
-            weights: Stream::or(self.class_weights, 1.0),
-            on: 1.0,
-            off: 0.0,
-            hot: None,
-            binarize: self.binarize,
-        };
-        dense(l, span, &labels, scale, |count, total| positives_scale(self.scale, count, total))
+        dense(l, span, &self.dense(), Stream::Slice(self.targets.row(row)), None, scale)
+    }
+
+    fn takes_columns(&self) -> bool {
+        true
+    }
+
+    #[inline(always)]
+    fn columns<L: Lane, R: Side<L>>(
+        &self,
+        l: R,
+        row: usize,
+        _: R::V,
+        columns: &mut [R::V],
+        labels: &mut [R::V],
+        scale: R::V,
+    ) -> Parts<R::V> {
+        l.read_rows(self.targets, row, labels);
+        dense_columns(l, columns, &self.dense(), Some(labels), None, scale)
     }
 }
 
@@ -416,6 +614,10 @@ impl RowLoss for MultiHot<'_> {
     fn row<L: Lane>(&self, l: L, row: usize, span: Span<'_>, ahead: Ahead<'_>, scale: f32) -> Parts {
         let labels = self.targets.row(row, self.ignore_index);
         let labels = labels.map(|class| (class, weight_at(self.class_weights, class)));
-        hot(l, span, ahead, scale, |count, total| positives_scale(self.scale, count, total), labels)
+        let normalize = {
+            #[inline(always)]
+            |count, total| l.first(positives_scale(l, self.scale, l.splat(count), l.splat(total)))
+        };
+        hot(l, span, ahead, scale, normalize, labels)
     }
 }
