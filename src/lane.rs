@@ -203,6 +203,18 @@ pub(crate) trait Lane: Arithmetic {
     fn store_columns(self, columns: &[Self::V], to: &mut [f32], at: Grid) {
         scatter(self, columns, to, at);
     }
+
+    /// [`columns`](Self::columns) in a function of its own, which all kernels share: it is long.
+    #[inline(never)]
+    fn columns_apart(self, from: &[f32], at: Grid, columns: &mut [Self::V]) {
+        self.columns(from, at, columns);
+    }
+
+    /// [`store_columns`](Self::store_columns) likewise.
+    #[inline(never)]
+    fn store_columns_apart(self, columns: &[Self::V], to: &mut [f32], at: Grid) {
+        self.store_columns(columns, to, at);
+    }
 }
 
 /// Fills columns with what `f` has for four of them, or for the last that are fewer, from their first and their number.

@@ -12,15 +12,24 @@ pub(super) fn detect() -> Option<Token> {
     if level() >= Level::Avx2 { Some(Token(())) } else { None }
 }
 
-#[allow(unsafe_code, reason = "calls a function with more features than the build")]
 pub(super) fn run<O: Op>(token: Token, op: O) -> O::Out {
+    with_features(
+        token,
+        #[inline(always)]
+        || op.run(token),
+    )
+}
+
+/// Calls a function that may use the features, apart from its caller.
+#[allow(unsafe_code, reason = "calls a function with more features than the build")]
+fn with_features<T>(_: Token, f: impl FnOnce() -> T) -> T {
     #[inline(never)]
     #[target_feature(enable = "avx2,fma")]
-    fn with_features<O: Op>(token: Token, op: O) -> O::Out {
-        op.run(token)
+    fn call<T>(f: impl FnOnce() -> T) -> T {
+        f()
     }
     // SAFETY: the token is the proof of these features.
-    unsafe { with_features(token, op) }
+    unsafe { call(f) }
 }
 
 /// All ones in the first `count` lanes, none in the others.
@@ -226,6 +235,20 @@ impl Lane for Token {
     #[inline(always)]
     fn store_columns(self, columns: &[__m256], to: &mut [f32], at: Grid) {
         x86::store_columns(self, columns, to, at);
+    }
+    fn columns_apart(self, from: &[f32], at: Grid, columns: &mut [__m256]) {
+        with_features(
+            self,
+            #[inline(always)]
+            || self.columns(from, at, columns),
+        );
+    }
+    fn store_columns_apart(self, columns: &[__m256], to: &mut [f32], at: Grid) {
+        with_features(
+            self,
+            #[inline(always)]
+            || self.store_columns(columns, to, at),
+        );
     }
 }
 

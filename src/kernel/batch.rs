@@ -34,7 +34,7 @@ impl<K: RowLoss> Op for Batch<'_, '_, K> {
             let is_uniform = row_weights.is_none() && kernel.uniform_share(classes).is_some();
             let (marks, pending) = (OfRows::ZEROS, &mut pending);
             let mut short_rows = ShortRows { kernel, row_weights, is_uniform, scale, marks, pending };
-            short::for_each_group(l, table, taken, K::HAS_LOG, &mut short_rows);
+            short::for_each_group(l, table, taken, K::IS_UNROLLED, &mut short_rows);
         }
         if taken < rows {
             l.apart(LongRows { table, kernel, row_weights, scale, first: taken, pending: &mut pending });

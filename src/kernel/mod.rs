@@ -98,6 +98,8 @@ impl Parts {
 pub(crate) trait RowLoss {
     /// Whether [`Parts`] have a logarithm.
     const HAS_LOG: bool = false;
+    /// Whether [`columns`](Self::columns) are short enough to be unrolled.
+    const IS_UNROLLED: bool = false;
 
     /// The row's part in the denominators; reads `x` only where the row is used.
     fn share(&self, row: usize, x: &[f32]) -> Share;

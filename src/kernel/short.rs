@@ -93,13 +93,14 @@ fn of_classes<L: Lane, const MOST: usize>(
     f: &mut impl Columns,
 ) {
     let end = rows.end;
+    let apart = MOST > SHORT;
     let (mut columns, mut more) = ([l.splat(0.0); MOST], [l.splat(0.0); MOST]);
     let (Some(columns), Some(more)) = (columns.get_mut(..classes), more.get_mut(..classes)) else { return };
     for row in rows.step_by(L::N) {
-        l.read_rows(table.as_rows(), row, columns);
+        read(l, table.as_rows(), row, columns, apart);
         f.columns(l, row, table.as_rows(), columns, more);
         if let Some((data, stride)) = table.write_from(row) {
-            store(l, columns, data, Grid { stride, rows: end - row });
+            store(l, columns, data, Grid { stride, rows: end - row }, apart);
         }
     }
 }
@@ -187,16 +188,7 @@ pub(crate) trait Side<L: Lane>: Group<L> {
 impl<L: Lane> Side<L> for L {
     #[inline(always)]
     fn read_rows(self, rows: Rows<'_>, row: usize, columns: &mut [L::V]) {
-        let (data, stride) = rows.data_from(row);
-        let rows = rows.rows() - row;
-        if rows == 1 {
-            // Into all lanes, which is faster than to fill the others with something else.
-            for (i, column) in columns.iter_mut().enumerate() {
-                *column = self.splat(data.get(i).copied().unwrap_or_default());
-            }
-            return;
-        }
-        self.columns(data, Grid { stride, rows }, columns);
+        read(self, rows, row, columns, columns.len() > SHORT);
     }
 }
 
@@ -207,7 +199,7 @@ impl<L: Lane> Side<L> for Four<L> {
         let mut pairs = [[self.0.splat(0.0); 2]; 4];
         for (v, pair) in pairs.iter_mut().enumerate() {
             if row + v * L::N < rows.rows() {
-                self.0.read_rows(rows, row + v * L::N, pair);
+                read(self.0, rows, row + v * L::N, pair, false);
             }
         }
         for (column, four) in columns.iter_mut().zip(transposed(pairs)) {
@@ -217,16 +209,34 @@ impl<L: Lane> Side<L> for Four<L> {
 }
 
 #[inline(always)]
-fn store<L: Lane>(l: L, columns: &[L::V], data: &mut [f32], at: Grid) {
+fn read<L: Lane>(l: L, rows: Rows<'_>, row: usize, columns: &mut [L::V], apart: bool) {
+    let (data, stride) = rows.data_from(row);
+    let at = Grid { stride, rows: rows.rows() - row };
+    if at.rows == 1 {
+        // Into all lanes, which is faster than to fill the others with something else.
+        for (i, column) in columns.iter_mut().enumerate() {
+            *column = l.splat(data.get(i).copied().unwrap_or_default());
+        }
+    } else if apart {
+        l.columns_apart(data, at, columns);
+    } else {
+        l.columns(data, at, columns);
+    }
+}
+
+#[inline(always)]
+fn store<L: Lane>(l: L, columns: &[L::V], data: &mut [f32], at: Grid, apart: bool) {
     if at.rows == 1 {
         for (i, &column) in columns.iter().enumerate() {
             if let Some(to) = data.get_mut(i) {
                 *to = l.first(column);
             }
         }
-        return;
+    } else if apart {
+        l.store_columns_apart(columns, data, at);
+    } else {
+        l.store_columns(columns, data, at);
     }
-    l.store_columns(columns, data, at);
 }
 
 /// The maximum of each row, as [`Peak`](crate::lane::Peak) has it.

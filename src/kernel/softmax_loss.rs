@@ -347,30 +347,34 @@ fn left_out(policy: EmptyRow, x: &[f32]) -> bool {
     policy == EmptyRow::Zero && x.iter().all(|&x| x == f32::NEG_INFINITY)
 }
 
-/// Class indices, with label smoothing: `q_i = w_i ((1 - epsilon) [i = class] + epsilon / C)`.
+/// Class indices: `q_i = w_i [i = class]`.
 pub(crate) struct Indexed<'a> {
     pub(crate) targets: ClassIndices<'a>,
     pub(crate) ignore_index: Option<i64>,
     pub(crate) class_weights: Option<&'a [f32]>,
-    pub(crate) label_smoothing: f32,
     pub(crate) empty_row: EmptyRow,
 }
 
 impl Indexed<'_> {
-    /// The labels beside that of the class.
-    fn smoothed(&self, classes: usize) -> Dense<'_> {
-        Dense {
-            weights: Stream::or(self.class_weights, 1.0),
-            on: 0.0,
-            off: self.label_smoothing / classes as f32,
-            binarize: false,
-            scale: PositivesScale::None,
+    #[inline(always)]
+    fn weights<L: Lane, R: Side<L>>(&self, l: R, row: usize) -> R::V {
+        if self.class_weights.is_none() {
+            return l.splat(1.0);
         }
+        l.of_rows(
+            row,
+            #[inline(always)]
+            |row| match self.targets.class(row, self.ignore_index) {
+                Class::Index(class) => weight_at(self.class_weights, class),
+                Class::Ignored => 1.0,
+            },
+        )
     }
 }
 
 impl RowLoss for Indexed<'_> {
     const HAS_LOG: bool = true;
+    const IS_UNROLLED: bool = true;
 
     #[inline(always)]
     fn share(&self, row: usize, x: &[f32]) -> Share {
@@ -378,20 +382,14 @@ impl RowLoss for Indexed<'_> {
         if left_out(self.empty_row, x) {
             return Share::NONE;
         }
-        let share = Share::of_row(weight_at(self.class_weights, class), x.len());
-        // Smoothed labels reach classes whose weight is not 0.
-        Share { active: share.active || self.label_smoothing != 0.0, ..share }
+        Share::of_row(weight_at(self.class_weights, class), x.len())
     }
 
     #[inline(always)]
     fn row<L: Lane>(&self, l: L, row: usize, span: Span<'_>, ahead: Ahead<'_>, scale: f32) -> Parts {
         let Class::Index(class) = self.targets.class(row, self.ignore_index) else { return Parts::default() };
         let weight = weight_at(self.class_weights, class);
-        if self.label_smoothing == 0.0 {
-            return hot(l, span, ahead, scale, |_, _| 1.0, core::iter::once((class, weight)));
-        }
-        let labels = self.smoothed(span.read().len());
-        dense(l, span, &labels, Stream::Splat(0.0), Some((class, weight * (1.0 - self.label_smoothing))), scale)
+        hot(l, span, ahead, scale, |_, _| 1.0, core::iter::once((class, weight)))
     }
 
     fn takes_columns(&self) -> bool {
@@ -418,21 +416,7 @@ impl RowLoss for Indexed<'_> {
         _: &mut [R::V],
         scale: R::V,
     ) -> Parts<R::V> {
-        let mut q = l.splat(1.0);
-        if self.class_weights.is_some() {
-            q = l.of_rows(
-                row,
-                #[inline(always)]
-                |row| match self.targets.class(row, self.ignore_index) {
-                    Class::Index(class) => weight_at(self.class_weights, class),
-                    Class::Ignored => 1.0,
-                },
-            );
-        }
-        if self.label_smoothing != 0.0 {
-            let hot = Some((class, l.mul(q, l.splat(1.0 - self.label_smoothing))));
-            return dense_columns(l, columns, &self.smoothed(columns.len()), None, hot, scale);
-        }
+        let q = self.weights(l, row);
         let is_hot = {
             #[inline(always)]
             |column: usize| l.eq(class, l.splat(ClassIndices::mark(column)))
@@ -465,6 +449,73 @@ impl RowLoss for Indexed<'_> {
             *e = l.select(is_hot(i), hot, rescale.apply(l, *e));
         }
         Parts { linear: l.weigh(q, l.sub(m, logit)), slope: q, r }
+    }
+}
+
+/// Class indices with label smoothing: `q_i = w_i ((1 - epsilon) [i = class] + epsilon / C)`.
+pub(crate) struct Smoothed<'a> {
+    pub(crate) labels: Indexed<'a>,
+    pub(crate) epsilon: f32,
+}
+
+impl Smoothed<'_> {
+    /// The labels beside that of the class.
+    fn dense(&self, classes: usize) -> Dense<'_> {
+        Dense {
+            weights: Stream::or(self.labels.class_weights, 1.0),
+            on: 0.0,
+            off: self.epsilon / classes as f32,
+            binarize: false,
+            scale: PositivesScale::None,
+        }
+    }
+}
+
+impl RowLoss for Smoothed<'_> {
+    const HAS_LOG: bool = true;
+
+    #[inline(always)]
+    fn share(&self, row: usize, x: &[f32]) -> Share {
+        let share = self.labels.share(row, x);
+        // Smoothed labels reach classes whose weight is not 0.
+        Share { active: share.rows > 0, ..share }
+    }
+
+    fn uniform_share(&self, classes: usize) -> Option<Share> {
+        self.labels.uniform_share(classes)
+    }
+
+    #[inline(always)]
+    fn row<L: Lane>(&self, l: L, row: usize, span: Span<'_>, _: Ahead<'_>, scale: f32) -> Parts {
+        let Class::Index(class) = self.labels.targets.class(row, self.labels.ignore_index) else {
+            return Parts::default();
+        };
+        let hot = (class, weight_at(self.labels.class_weights, class) * (1.0 - self.epsilon));
+        let labels = self.dense(span.read().len());
+        dense(l, span, &labels, Stream::Splat(0.0), Some(hot), scale)
+    }
+
+    fn takes_columns(&self) -> bool {
+        true
+    }
+
+    #[inline(always)]
+    fn marks(&self, row: usize, to: &mut [f32]) {
+        self.labels.marks(row, to);
+    }
+
+    #[inline(always)]
+    fn columns<L: Lane, R: Side<L>>(
+        &self,
+        l: R,
+        row: usize,
+        class: R::V,
+        columns: &mut [R::V],
+        _: &mut [R::V],
+        scale: R::V,
+    ) -> Parts<R::V> {
+        let hot = (class, l.mul(self.labels.weights(l, row), l.splat(1.0 - self.epsilon)));
+        dense_columns(l, columns, &self.dense(columns.len()), None, Some(hot), scale)
     }
 }
 

@@ -1,8 +1,8 @@
 //! One class a row: the softmax loss, and its second half on probabilities and on log-probabilities.
 
-use super::{EmptyRow, Kind, LogClamp, Loss, Reduction, Sealed, TakesIndices, check_label_smoothing, target};
-use crate::kernel::{probability, softmax_loss};
-use crate::{Backend, ClassIndices, Error, Rows};
+use super::{EmptyRow, Kind, LogClamp, Loss, Reduction, Sealed, TakesIndices, Target, check_label_smoothing, target};
+use crate::kernel::{Table, probability, softmax_loss};
+use crate::{Backend, ClassIndices, Error, Rows, Totals};
 
 /// Categorical cross-entropy of logits: softmax and cross-entropy in one, also called softmax loss.
 ///
@@ -172,9 +172,12 @@ impl<'a> SoftmaxCrossEntropy<'a> {
             targets,
             ignore_index: self.ignore_index,
             class_weights: self.class_weights,
-            label_smoothing: self.kind.label_smoothing,
             empty_row: self.kind.empty_row,
         })
+    }
+
+    fn smoothed(&self, x: Rows<'_>, targets: ClassIndices<'a>) -> Result<softmax_loss::Smoothed<'a>, Error> {
+        Ok(softmax_loss::Smoothed { labels: self.indexed(x, targets)?, epsilon: self.kind.label_smoothing })
     }
 
     fn labelled(&self, x: Rows<'_>, targets: Rows<'a>) -> Result<softmax_loss::Labelled<'a>, Error> {
@@ -301,7 +304,20 @@ impl Kind for Nll {
     }
 }
 
-target!(ClassIndices for Softmax, SoftmaxCrossEntropy::indexed);
+impl<'a> Target<'a, Softmax> for ClassIndices<'a> {
+    fn evaluate(
+        self,
+        loss: &SoftmaxCrossEntropy<'a>,
+        table: &mut Table<'_>,
+        losses: Option<&mut [f32]>,
+    ) -> Result<Totals, Error> {
+        if loss.kind.label_smoothing == 0.0 {
+            loss.evaluate(table, losses, |x| loss.indexed(x, self))
+        } else {
+            loss.evaluate(table, losses, |x| loss.smoothed(x, self))
+        }
+    }
+}
 target!(Rows for Softmax, SoftmaxCrossEntropy::labelled);
 target!(ClassIndices for Probability, ProbabilityCrossEntropy::indexed);
 target!(Rows for Probability, ProbabilityCrossEntropy::labelled);
