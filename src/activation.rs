@@ -16,7 +16,6 @@
 use crate::kernel::elementwise::{self, Chain, Map};
 use crate::kernel::softmax::{self, LogSoftmaxBackward, SoftmaxBackward};
 use crate::kernel::{ForEachRow, ForEachRowOrGroup, Table};
-use crate::lane::{Lane, Op};
 use crate::loss::EmptyRow;
 use crate::{Backend, Error, Rows, RowsMut};
 
@@ -210,7 +209,10 @@ pub fn sigmoid(x: &[f32], y: &mut [f32]) -> Result<(), Error> {
 /// assert_eq!(xent::log_sum_exp(&[]), f32::NEG_INFINITY);
 /// ```
 pub fn log_sum_exp(x: &[f32]) -> f32 {
-    Backend::run(None, LogSumExpOfRow(x))
+    let mut out = [0.0];
+    Backend::run(None, softmax::LogSumExp { x: x.into(), out: &mut out });
+    let [sum] = out;
+    sum
 }
 
 /// What tells the activations apart: the `F` of [`Activation`].
@@ -507,31 +509,6 @@ backward_kernels! {
     FromOutput for LogSoftmax |y| LogSoftmaxBackward { y }, false;
 }
 
-struct LogSumExpOfRow<'a>(&'a [f32]);
-
-impl Op for LogSumExpOfRow<'_> {
-    type Out = f32;
-    #[inline(always)]
-    fn run<L: Lane>(self, l: L) -> f32 {
-        softmax::log_sum_exp(l, self.0)
-    }
-}
-
-struct LogSumExpOfRows<'a> {
-    x: Rows<'a>,
-    out: &'a mut [f32],
-}
-
-impl Op for LogSumExpOfRows<'_> {
-    type Out = ();
-    #[inline(always)]
-    fn run<L: Lane>(self, l: L) {
-        for (row, out) in self.out.iter_mut().enumerate() {
-            *out = softmax::log_sum_exp(l, self.x.row(row));
-        }
-    }
-}
-
 impl LogSumExp {
     /// `out[n] = ln sum exp(x_nj)`: one number for each row of `x`.
     ///
@@ -549,7 +526,7 @@ impl LogSumExp {
         let x = x.into();
         x.check("x")?;
         one_a_row("out", out, x)?;
-        Backend::run(self.backend, LogSumExpOfRows { x, out });
+        Backend::run(self.backend, softmax::LogSumExp { x, out });
         Ok(())
     }
 

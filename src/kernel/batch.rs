@@ -111,7 +111,7 @@ impl<K: RowLoss> short::Columns for ShortRows<'_, '_, K> {
         let mark = match self.marks.0 {
             // A number that was written alone is not there yet to be loaded with others.
             [[mark, ..], ..] if rows == 1 => r.splat(mark),
-            _ => load(r, &self.marks, first),
+            _ => self.marks.load(r, first),
         };
         let mut weights = r.splat(1.0);
         if !self.is_uniform {
@@ -149,39 +149,44 @@ const CHUNKS: usize = if IS_FIRMWARE { 1 } else { 4 };
 /// A number for each of `ROWS` rows, in whole cache lines: a vector across two is not handed on from a store to a load.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
-struct OfRows([Chunk; CHUNKS]);
+pub(super) struct OfRows([Chunk; CHUNKS]);
 
 impl OfRows {
-    const ZEROS: Self = Self([[0.0; LANES]; CHUNKS]);
-}
+    pub(super) const ZEROS: Self = Self([[0.0; LANES]; CHUNKS]);
 
-#[inline(always)]
-fn load<L: Lane, R: Group<L>>(r: R, of_rows: &OfRows, row: usize) -> R::V {
-    let l = r.base();
-    r.of(
-        #[inline(always)]
-        |v| {
-            let (chunk, k) = place::<L>((row + v * L::N) % ROWS);
-            match of_rows.0.get(chunk) {
-                Some(chunk) => l.load(chunk, k),
-                None => l.splat(0.0),
-            }
-        },
-    )
-}
+    pub(super) fn at(&self, row: usize) -> f32 {
+        self.0.as_flattened().get(row % ROWS).copied().unwrap_or_default()
+    }
 
-#[inline(always)]
-fn store<L: Lane, R: Group<L>>(r: R, a: R::V, of_rows: &mut OfRows, row: usize) {
-    r.for_each(
-        a,
-        #[inline(always)]
-        |v, a| {
-            let (chunk, k) = place::<L>((row + v * L::N) % ROWS);
-            if let Some(chunk) = of_rows.0.get_mut(chunk) {
-                r.base().store(a, chunk, k);
-            }
-        },
-    );
+    /// The numbers of the rows from `row` on.
+    #[inline(always)]
+    fn load<L: Lane, R: Group<L>>(&self, r: R, row: usize) -> R::V {
+        let l = r.base();
+        r.of(
+            #[inline(always)]
+            |v| {
+                let (chunk, k) = place::<L>((row + v * L::N) % ROWS);
+                match self.0.get(chunk) {
+                    Some(chunk) => l.load(chunk, k),
+                    None => l.splat(0.0),
+                }
+            },
+        )
+    }
+
+    #[inline(always)]
+    pub(super) fn store<L: Lane, R: Group<L>>(&mut self, r: R, row: usize, a: R::V) {
+        r.for_each(
+            a,
+            #[inline(always)]
+            |v, a| {
+                let (chunk, k) = place::<L>((row + v * L::N) % ROWS);
+                if let Some(chunk) = self.0.get_mut(chunk) {
+                    r.base().store(a, chunk, k);
+                }
+            },
+        );
+    }
 }
 
 /// What is known of up to `ROWS` rows when their exponentials are done, and the sum of the losses of those before.
@@ -223,11 +228,11 @@ impl<'a> Pending<'a> {
         weights: R::V,
         parts: Parts<R::V>,
     ) {
-        store(r, parts.linear, &mut self.linear, first);
-        store(r, weights, &mut self.weight, first);
+        self.linear.store(r, first, parts.linear);
+        self.weight.store(r, first, weights);
         if has_log {
-            store(r, parts.slope, &mut self.slope, first);
-            store(r, parts.r, &mut self.r, first);
+            self.slope.store(r, first, parts.slope);
+            self.r.store(r, first, parts.r);
         }
     }
 
@@ -243,13 +248,13 @@ impl<'a> Pending<'a> {
         let first = (end - 1) / ROWS * ROWS;
         let mut losses = OfRows::ZEROS;
         for row in (first..end).step_by(L::N) {
-            let mut loss = load(l, &self.linear, row);
+            let mut loss = self.linear.load(l, row);
             if has_log {
-                loss = l.add(loss, l.mul(load(l, &self.slope, row), log1p(l, load(l, &self.r, row))));
+                loss = l.add(loss, l.mul(self.slope.load(l, row), log1p(l, self.r.load(l, row))));
             }
             // What is not active may be NaN. + 0.0: a loss of nothing is +0.
-            let loss = l.add(l.weigh(load(l, &self.weight, row), loss), l.splat(0.0));
-            store(l, loss, &mut losses, row);
+            let loss = l.add(l.weigh(self.weight.load(l, row), loss), l.splat(0.0));
+            losses.store(l, row, loss);
         }
         let losses = losses.0.as_flattened().get(..end - first).unwrap_or_default();
         self.sum.add(losses);

@@ -18,9 +18,10 @@
 //!
 //! A row of -inf alone has c = 0 and so r = -1, which no other row has; a NaN, or +inf - +inf, makes r NaN.
 
+use super::batch::OfRows;
 use super::short::{self, Short};
-use super::{IS_FIRMWARE, RowMap, Side, weight_at};
-use crate::lane::{Arithmetic, Group, Lane, Peak, Span, Stream, Vs, map_streamed, walk, walk_without};
+use super::{IS_FIRMWARE, RowMap, Side, Table, weight_at};
+use crate::lane::{Arithmetic, Group, Lane, Op, Peak, Span, Stream, Vs, map_streamed, walk, walk_without};
 use crate::math::{OVER_TWO_64, exp, exp_nonpos, factor, log1p, scaled_exp_nonpos, scaled_one};
 use crate::{EmptyRow, Rows};
 
@@ -361,16 +362,68 @@ impl Short for LogSoftmax {
     }
 }
 
+/// `out = (2)`, a number for each row of a table that is only read.
+pub(crate) struct LogSumExp<'a> {
+    pub(crate) x: Rows<'a>,
+    pub(crate) out: &'a mut [f32],
+}
+
+impl Op for LogSumExp<'_> {
+    type Out = ();
+
+    fn width(&self) -> usize {
+        short::width(self.x, true)
+    }
+
+    #[inline(always)]
+    fn run<L: Lane>(self, l: L) {
+        let taken = short::taken::<L>(self.x, true);
+        let (table, mut sums) = (&mut Table::ReadOnly(self.x), LogSums { out: self.out });
+        short::for_each_group(l, table, taken, false, &mut sums);
+        for (row, out) in sums.out.iter_mut().enumerate().skip(taken) {
+            *out = log_sum_exp(l, self.x.row(row));
+        }
+    }
+}
+
 /// (2) of a row.
 #[inline(always)]
-pub(crate) fn log_sum_exp<L: Lane>(l: L, x: &[f32]) -> f32 {
+fn log_sum_exp<L: Lane>(l: L, x: &[f32]) -> f32 {
     let look = FirstLook::at(l, x);
-    let (m, r) = (look.peak.largest, look.rest(l, &mut Span::read_only(x), Leave::Exps));
-    if m == f32::INFINITY {
-        return if x.iter().any(|x| x.is_nan()) { f32::NAN } else { m };
-    }
+    let r = look.rest(l, &mut Span::read_only(x), Leave::Exps);
+    let m = look.peak.largest;
+    unless_infinite(m, l.first(sum_of(l, l.splat(m), l.splat(r))), x)
+}
+
+/// (2) of m and r, where m is not infinite.
+#[inline(always)]
+fn sum_of<A: Arithmetic>(l: A, m: A::V, r: A::V) -> A::V {
     // (1) of a row of -inf alone.
-    if r == -1.0 { f32::NEG_INFINITY } else { m + l.first(log1p(l, l.splat(r))) }
+    l.select(l.eq(r, l.splat(-1.0)), l.splat(f32::NEG_INFINITY), l.add(m, log1p(l, r)))
+}
+
+#[inline(always)]
+fn unless_infinite(m: f32, sum: f32, x: &[f32]) -> f32 {
+    if m == f32::INFINITY && !x.iter().any(|x| x.is_nan()) { m } else { sum }
+}
+
+struct LogSums<'a> {
+    out: &'a mut [f32],
+}
+
+impl short::Columns for LogSums<'_> {
+    #[inline(always)]
+    fn columns<L: Lane, R: Side<L>>(&mut self, r: R, first: usize, x: Rows<'_>, columns: &mut [R::V], _: &mut [R::V]) {
+        let m = short::max(r, columns);
+        let sum = sum_of(r, m, short::rest(r, columns, m, false));
+        let (mut largest, mut sums) = (OfRows::ZEROS, OfRows::ZEROS);
+        largest.store(r, first, m);
+        sums.store(r, first, sum);
+        let out = self.out.get_mut(first..).unwrap_or_default();
+        for (row, out) in (first..x.rows()).zip(out).take(R::VECTORS * L::N) {
+            *out = unless_infinite(largest.at(row), sums.at(row), x.row(row));
+        }
+    }
 }
 
 /// (5), where the span reads `dy`.
