@@ -490,23 +490,23 @@ fn flatten_with<'a>(table: &mut Table<'_>, at: Rows<'a>) -> Rows<'a> {
 
 /// Implements [`FromInput`] or [`FromOutput`] by the kernel of a row, which reads `dy`.
 macro_rules! backward_kernels {
-    ($($has:ident for $function:ident |$at:ident| $map:expr, $flat:expr;)*) => {$(
+    ($($has:ident for $function:ident |$at:ident| $op:ident, $map:expr, $flat:expr;)*) => {$(
         impl $has for function::$function {
             fn backward(&self, backend: Option<Backend>, $at: Rows<'_>, table: &mut Table<'_>) {
                 let $at = if $flat { flatten_with(table, $at) } else { $at };
-                Backend::run(backend, ForEachRow { table, map: $map });
+                Backend::run(backend, $op { table, map: $map });
             }
         }
     )*};
 }
 
 backward_kernels! {
-    FromInput for Sigmoid |at| Chain { slope: elementwise::SigmoidAt, at }, true;
-    FromInput for LogSigmoid |at| Chain { slope: elementwise::LogSigmoidAt, at }, true;
-    FromInput for Softplus |at| Chain { slope: elementwise::SoftplusAt, at }, true;
-    FromOutput for Sigmoid |at| Chain { slope: elementwise::SigmoidOf, at }, true;
-    FromOutput for Softmax |y| SoftmaxBackward { y }, false;
-    FromOutput for LogSoftmax |y| LogSoftmaxBackward { y }, false;
+    FromInput for Sigmoid |at| ForEachRow, Chain { slope: elementwise::SigmoidAt, at }, true;
+    FromInput for LogSigmoid |at| ForEachRow, Chain { slope: elementwise::LogSigmoidAt, at }, true;
+    FromInput for Softplus |at| ForEachRow, Chain { slope: elementwise::SoftplusAt, at }, true;
+    FromOutput for Sigmoid |at| ForEachRow, Chain { slope: elementwise::SigmoidOf, at }, true;
+    FromOutput for Softmax |y| ForEachRowOrGroup, SoftmaxBackward { y }, false;
+    FromOutput for LogSoftmax |y| ForEachRowOrGroup, LogSoftmaxBackward { y }, false;
 }
 
 impl LogSumExp {

@@ -262,7 +262,11 @@ fn of_table(backend: Option<Backend>, x: &[f32], labels: &[f32], targets: &[usiz
     softmax.forward(table, RowsMut::new(&mut p, classes)).unwrap();
     log_softmax.forward_in_place(RowsMut::new(&mut log_p, classes)).unwrap();
     lse.forward(table, &mut sums).unwrap();
+    let (upstream, mut of_softmax, mut of_log) = (Rows::new(labels, classes), x.to_vec(), x.to_vec());
+    softmax.backward_from_output(Rows::new(&p, classes), upstream, RowsMut::new(&mut of_softmax, classes)).unwrap();
+    log_softmax.backward_from_output(Rows::new(&log_p, classes), upstream, RowsMut::new(&mut of_log, classes)).unwrap();
     let mut all = vec![("softmax", p), ("log_softmax", log_p), ("log_sum_exp", sums)];
+    all.extend([("softmax backward", of_softmax), ("log_softmax backward", of_log)]);
     for smoothing in [0.0, 0.1] {
         let (mut losses, mut gradient) = (vec![7.0; rows], x.to_vec());
         let loss = loss.label_smoothing(smoothing);
@@ -273,6 +277,13 @@ fn of_table(backend: Option<Backend>, x: &[f32], labels: &[f32], targets: &[usiz
     let (mut losses, mut gradient) = (vec![7.0; rows], x.to_vec());
     loss.losses_grad(table, labels, &mut losses, RowsMut::new(&mut gradient, classes)).unwrap();
     all.extend([("softmax loss of labels", losses), ("softmax loss gradient of labels", gradient)]);
+    let mut multi = MultiLabelSoftmaxCrossEntropy::new().reduction(Reduction::Sum);
+    if let Some(backend) = backend {
+        multi = multi.backend(backend);
+    }
+    let (mut losses, mut gradient) = (vec![7.0; rows], x.to_vec());
+    multi.losses_grad(table, labels, &mut losses, RowsMut::new(&mut gradient, classes)).unwrap();
+    all.extend([("multi-label loss", losses), ("multi-label loss gradient", gradient)]);
     let (mut losses, mut gradient) = (vec![7.0; rows], x.to_vec());
     sigmoid_loss.losses_grad(table, labels, &mut losses, RowsMut::new(&mut gradient, classes)).unwrap();
     all.extend([("sigmoid loss", losses), ("sigmoid loss gradient", gradient)]);

@@ -52,13 +52,13 @@ impl<M: Short> Op for ForEachRowOrGroup<'_, '_, M> {
     type Out = ();
 
     fn width(&self) -> usize {
-        short::width(self.table.as_rows(), true)
+        short::width(self.table.as_rows(), M::WAITS)
     }
 
     #[inline(always)]
     fn run<L: Lane>(self, l: L) {
         let mut map = OfMap(self.map);
-        let taken = short::taken::<L>(self.table.as_rows(), true);
+        let taken = short::taken::<L>(self.table.as_rows(), M::WAITS);
         short::for_each_group(l, self.table, taken, true, &mut map);
         let mut look = None;
         for row in taken..self.table.as_rows().rows() {
@@ -73,8 +73,15 @@ struct OfMap<M>(M);
 
 impl<M: Short> short::Columns for OfMap<M> {
     #[inline(always)]
-    fn columns<L: Lane, R: Side<L>>(&mut self, r: R, first: usize, _: Rows<'_>, columns: &mut [R::V], _: &mut [R::V]) {
-        self.0.columns(r, first, columns);
+    fn columns<L: Lane, R: Side<L>>(
+        &mut self,
+        r: R,
+        first: usize,
+        _: Rows<'_>,
+        columns: &mut [R::V],
+        more: &mut [R::V],
+    ) {
+        self.0.columns(r, first, columns, more);
     }
 }
 

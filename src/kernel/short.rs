@@ -10,7 +10,7 @@ use super::Table;
 use super::batch::ROWS;
 use super::softmax::{Ahead, rest_of_all};
 use crate::Rows;
-use crate::lane::{Arithmetic, BLOCK, COLUMNS, Four, Grid, Group, LANES, Lane, Span, counted, place, two_sum};
+use crate::lane::{Arithmetic, BLOCK, COLUMNS, Four, Grid, Group, LANES, Lane, Span, Stream, counted, place, two_sum};
 use crate::math::{scaled_exp_nonpos, scaled_one};
 use core::ops::Range;
 
@@ -21,10 +21,13 @@ const LONGEST: usize = BLOCK;
 
 /// What an activation does to short rows.
 pub(crate) trait Short {
+    /// As in [`taken`].
+    const WAITS: bool;
+
     /// What it does to a long row.
     fn row<L: Lane>(&self, l: L, row: usize, span: Span<'_>, ahead: Ahead<'_>);
-    /// `row` is the first of those in `columns`.
-    fn columns<L: Lane, R: Side<L>>(&self, r: R, row: usize, columns: &mut [R::V]);
+    /// `row` is the first of those in `columns`. There is room for as many columns more.
+    fn columns<L: Lane, R: Side<L>>(&self, r: R, row: usize, columns: &mut [R::V], more: &mut [R::V]);
 }
 
 /// How many lanes the rows of a table fill. `waits` is as in [`taken`].
@@ -259,6 +262,27 @@ pub(super) fn max<A: Arithmetic>(a: A, columns: &[A::V]) -> A::V {
 pub(super) trait Terms<R: Arithmetic, const J: usize> {
     /// What the columns become, and what of them is added up. `first` is the number of the first.
     fn of<G: Group<R>>(&mut self, g: G, first: usize, x: G::V) -> (G::V, [G::V; J]);
+}
+
+/// What a pass reads beside its columns: those from `first` on, 0 behind the last.
+#[inline(always)]
+pub(super) fn columns_of<R: Arithmetic, G: Group<R>>(g: G, columns: &[R::V], first: usize) -> G::V {
+    g.of(
+        #[inline(always)]
+        |i| match columns.get(first + i) {
+            Some(&column) => column,
+            None => g.base().splat(0.0),
+        },
+    )
+}
+
+/// The weights of the columns from `first` on.
+#[inline(always)]
+pub(super) fn weights_of<R: Arithmetic, G: Group<R>>(g: G, weights: Stream<'_>, first: usize) -> G::V {
+    g.of(
+        #[inline(always)]
+        |i| g.base().splat(weights.at(first + i)),
+    )
 }
 
 /// The sums over the columns.

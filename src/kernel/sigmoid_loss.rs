@@ -11,6 +11,7 @@
 //! [0, 1] nothing cancels in (1), and neither sigmoid is found as 1 minus the other.
 
 use super::elementwise::neg;
+use super::short::{columns_of, weights_of};
 use super::softmax::Ahead;
 use super::{Parts, RowLoss, Share, Side, short, weight_at};
 use crate::Rows;
@@ -139,31 +140,10 @@ struct Weighted<'a, R: Arithmetic> {
     scale: R::V,
 }
 
-/// The targets of the columns from `first` on.
-#[inline(always)]
-pub(super) fn targets_of<R: Arithmetic, G: Group<R>>(g: G, targets: &[R::V], first: usize) -> G::V {
-    g.of(
-        #[inline(always)]
-        |i| match targets.get(first + i) {
-            Some(&targets) => targets,
-            None => g.base().splat(0.0),
-        },
-    )
-}
-
-/// The weights of the columns from `first` on.
-#[inline(always)]
-pub(super) fn weights_of<R: Arithmetic, G: Group<R>>(g: G, weights: Stream<'_>, first: usize) -> G::V {
-    g.of(
-        #[inline(always)]
-        |i| g.base().splat(weights.at(first + i)),
-    )
-}
-
 impl<R: Arithmetic> short::Terms<R, 1> for Plain<'_, R> {
     #[inline(always)]
     fn of<G: Group<R>>(&mut self, g: G, first: usize, x: G::V) -> (G::V, [G::V; 1]) {
-        with_one_term(plain(g, x, targets_of(g, self.targets, first), g.repeat(self.scale)))
+        with_one_term(plain(g, x, columns_of(g, self.targets, first), g.repeat(self.scale)))
     }
 }
 
@@ -172,7 +152,7 @@ impl<R: Arithmetic> short::Terms<R, 1> for Weighted<'_, R> {
     fn of<G: Group<R>>(&mut self, g: G, first: usize, x: G::V) -> (G::V, [G::V; 1]) {
         let of_classes = weights_of(g, Stream::or(self.loss.class_weights, 1.0), first);
         let weights = [of_classes, weights_of(g, self.loss.pos_weights, first)];
-        with_one_term(self.loss.weighted(g, x, targets_of(g, self.targets, first), weights, g.repeat(self.scale)))
+        with_one_term(self.loss.weighted(g, x, columns_of(g, self.targets, first), weights, g.repeat(self.scale)))
     }
 }
 

@@ -19,8 +19,8 @@
 //! A row of -inf alone has c = 0 and so r = -1, which no other row has; a NaN, or +inf - +inf, makes r NaN.
 
 use super::batch::OfRows;
-use super::short::{self, Short};
-use super::{IS_FIRMWARE, RowMap, Side, Table, weight_at};
+use super::short::{self, Short, columns_of};
+use super::{IS_FIRMWARE, Side, Table, weight_at};
 use crate::lane::{Arithmetic, Group, Lane, Op, Peak, Span, Stream, Vs, map_streamed, walk, walk_without};
 use crate::math::{OVER_TWO_64, exp, exp_nonpos, factor, log1p, scaled_exp_nonpos, scaled_one};
 use crate::{EmptyRow, Rows};
@@ -294,6 +294,8 @@ impl Softmax<'_> {
 }
 
 impl Short for Softmax<'_> {
+    const WAITS: bool = true;
+
     #[inline(always)]
     fn row<L: Lane>(&self, l: L, row: usize, mut span: Span<'_>, mut ahead: Ahead<'_>) {
         let look = ahead.here(l, span.read());
@@ -304,7 +306,7 @@ impl Short for Softmax<'_> {
     }
 
     #[inline(always)]
-    fn columns<L: Lane, R: Side<L>>(&self, l: R, row: usize, columns: &mut [R::V]) {
+    fn columns<L: Lane, R: Side<L>>(&self, l: R, row: usize, columns: &mut [R::V], _: &mut [R::V]) {
         let factors = match self.factors {
             Some(factors) => l.of(
                 #[inline(always)]
@@ -324,6 +326,8 @@ pub(crate) struct LogSoftmax {
 }
 
 impl Short for LogSoftmax {
+    const WAITS: bool = true;
+
     #[inline(always)]
     fn row<L: Lane>(&self, l: L, _: usize, mut span: Span<'_>, mut ahead: Ahead<'_>) {
         let look = ahead.here(l, span.read());
@@ -352,7 +356,7 @@ impl Short for LogSoftmax {
     }
 
     #[inline(always)]
-    fn columns<L: Lane, R: Side<L>>(&self, l: R, _: usize, columns: &mut [R::V]) {
+    fn columns<L: Lane, R: Side<L>>(&self, l: R, _: usize, columns: &mut [R::V], _: &mut [R::V]) {
         let m = short::max(l, columns);
         let r = short::rest(l, columns, m, false);
         let log = unless_empty(l, self.empty_row, r, log1p(l, r));
@@ -431,9 +435,11 @@ pub(crate) struct SoftmaxBackward<'a> {
     pub(crate) y: Rows<'a>,
 }
 
-impl RowMap for SoftmaxBackward<'_> {
+impl Short for SoftmaxBackward<'_> {
+    const WAITS: bool = false;
+
     #[inline(always)]
-    fn row<L: Lane>(&self, l: L, row: usize, mut span: Span<'_>) {
+    fn row<L: Lane>(&self, l: L, row: usize, mut span: Span<'_>, _: Ahead<'_>) {
         let (g, y) = (l.group(), Stream::Slice(self.y.row(row)));
         let [dot] = walk(
             l,
@@ -453,6 +459,26 @@ impl RowMap for SoftmaxBackward<'_> {
             |dy, [y]| (g.mul(y, g.sub(dy, dot)), []),
         );
     }
+    #[inline(always)]
+    fn columns<L: Lane, R: Side<L>>(&self, l: R, row: usize, columns: &mut [R::V], y: &mut [R::V]) {
+        l.read_rows(self.y, row, y);
+        let [dot] = short::sums(l, columns, &mut Products::<R> { y });
+        for (dy, &mut y) in columns.iter_mut().zip(y) {
+            *dy = l.mul(y, l.sub(*dy, dot));
+        }
+    }
+}
+
+/// The sum of (5).
+struct Products<'a, R: Arithmetic> {
+    y: &'a [R::V],
+}
+
+impl<R: Arithmetic> short::Terms<R, 1> for Products<'_, R> {
+    #[inline(always)]
+    fn of<G: Group<R>>(&mut self, g: G, first: usize, dy: G::V) -> (G::V, [G::V; 1]) {
+        (dy, [g.mul(dy, columns_of(g, self.y, first))])
+    }
 }
 
 /// (6), where the span reads `dy`.
@@ -460,9 +486,11 @@ pub(crate) struct LogSoftmaxBackward<'a> {
     pub(crate) y: Rows<'a>,
 }
 
-impl RowMap for LogSoftmaxBackward<'_> {
+impl Short for LogSoftmaxBackward<'_> {
+    const WAITS: bool = false;
+
     #[inline(always)]
-    fn row<L: Lane>(&self, l: L, row: usize, mut span: Span<'_>) {
+    fn row<L: Lane>(&self, l: L, row: usize, mut span: Span<'_>, _: Ahead<'_>) {
         let [sum] = walk(
             l,
             &mut Span::read_only(span.read()),
@@ -481,5 +509,23 @@ impl RowMap for LogSoftmaxBackward<'_> {
             #[inline(always)]
             |dy, [y]| (g.sub(dy, g.mul(exp(g, y), sum)), []),
         );
+    }
+    #[inline(always)]
+    fn columns<L: Lane, R: Side<L>>(&self, l: R, row: usize, columns: &mut [R::V], y: &mut [R::V]) {
+        l.read_rows(self.y, row, y);
+        let [sum] = short::sums(l, columns, &mut Themselves);
+        for (dy, &mut y) in columns.iter_mut().zip(y) {
+            *dy = l.sub(*dy, l.mul(exp(l, y), sum));
+        }
+    }
+}
+
+/// The sum of (6).
+struct Themselves;
+
+impl<R: Arithmetic> short::Terms<R, 1> for Themselves {
+    #[inline(always)]
+    fn of<G: Group<R>>(&mut self, _: G, _: usize, dy: G::V) -> (G::V, [G::V; 1]) {
+        (dy, [dy])
     }
 }

@@ -13,8 +13,7 @@
 //! common offset of the logits is gone before anything is rounded away. (3) is (2) without the cancellation of p - 1 at
 //! a class that is nearly certain; any other p is at most about 1/2, where (2) loses nothing.
 
-use super::short;
-use super::sigmoid_loss::{targets_of, weights_of};
+use super::short::{self, columns_of, weights_of};
 use super::softmax::{Ahead, Leave, Rescale, inverse_of, rest_of, rest_of_all};
 use super::{Parts, RowLoss, Share, Side, weight_at};
 use crate::lane::{Arithmetic, Group, Lane, Peak, Span, Stream, counted, walk, walk_without};
@@ -102,6 +101,7 @@ fn hot<L: Lane>(
 }
 
 /// Dense labels `q_i = w_i (on t_i + off)`, with more at one class.
+#[derive(Clone, Copy)]
 struct Dense<'a> {
     weights: Stream<'a>,
     on: f32,
@@ -208,7 +208,7 @@ fn not_zero<A: Arithmetic>(l: A, t: A::V) -> A::V {
 fn dense<L: Lane>(
     l: L,
     mut span: Span<'_>,
-    dense: &Dense<'_>,
+    dense: Dense<'_>,
     labels: Stream<'_>,
     hot: Option<(usize, f32)>,
     scale: f32,
@@ -248,11 +248,11 @@ fn dense<L: Lane>(
             None => 0.0,
         };
         let slope = Slope::<L::Group> {
-            total: g.repeat(slope.total),
-            scale: g.repeat(slope.scale),
-            inverse: g.repeat(slope.inverse),
-            rest: g.repeat(slope.rest),
-            per_exp: g.repeat(slope.per_exp),
+            total: g.splat(l.first(slope.total)),
+            scale: g.splat(l.first(slope.scale)),
+            inverse: g.splat(l.first(slope.inverse)),
+            rest: g.splat(l.first(slope.rest)),
+            per_exp: g.splat(l.first(slope.per_exp)),
         };
         walk(
             l,
@@ -271,7 +271,7 @@ fn dense<L: Lane>(
 
 /// Scaled exponentials of columns and the terms of dense labels.
 struct DenseTerms<'a, R: Arithmetic> {
-    dense: &'a Dense<'a>,
+    dense: Dense<'a>,
     /// None: all are 0.
     labels: Option<&'a [R::V]>,
     m: R::V,
@@ -283,7 +283,7 @@ impl<R: Arithmetic> DenseTerms<'_, R> {
     #[inline(always)]
     fn of_columns<G: Group<R>>(&self, g: G, first: usize) -> [G::V; 2] {
         let labels = match self.labels {
-            Some(labels) => targets_of(g, labels, first),
+            Some(labels) => columns_of(g, labels, first),
             None => g.splat(0.0),
         };
         [labels, weights_of(g, self.dense.weights, first)]
@@ -306,7 +306,7 @@ impl<R: Arithmetic> short::Terms<R, 4> for DenseTerms<'_, R> {
 fn dense_columns<L: Lane, R: Side<L>>(
     l: R,
     columns: &mut [R::V],
-    dense: &Dense<'_>,
+    dense: Dense<'_>,
     labels: Option<&[R::V]>,
     hot: Option<(R::V, R::V)>,
     scale: R::V,
@@ -492,7 +492,7 @@ impl RowLoss for Smoothed<'_> {
         };
         let hot = (class, weight_at(self.labels.class_weights, class) * (1.0 - self.epsilon));
         let labels = self.dense(span.read().len());
-        dense(l, span, &labels, Stream::Splat(0.0), Some(hot), scale)
+        dense(l, span, labels, Stream::Splat(0.0), Some(hot), scale)
     }
 
     fn takes_columns(&self) -> bool {
@@ -515,7 +515,7 @@ impl RowLoss for Smoothed<'_> {
         scale: R::V,
     ) -> Parts<R::V> {
         let hot = (class, l.mul(self.labels.weights(l, row), l.splat(1.0 - self.epsilon)));
-        dense_columns(l, columns, &self.dense(columns.len()), None, Some(hot), scale)
+        dense_columns(l, columns, self.dense(columns.len()), None, Some(hot), scale)
     }
 }
 
@@ -557,7 +557,7 @@ impl RowLoss for Labelled<'_> {
 
     #[inline(always)]
     fn row<L: Lane>(&self, l: L, row: usize, span: Span<'_>, _: Ahead<'_>, scale: f32) -> Parts {
-        dense(l, span, &self.dense(), Stream::Slice(self.targets.row(row)), None, scale)
+        dense(l, span, self.dense(), Stream::Slice(self.targets.row(row)), None, scale)
     }
 
     fn takes_columns(&self) -> bool {
@@ -575,7 +575,7 @@ impl RowLoss for Labelled<'_> {
         scale: R::V,
     ) -> Parts<R::V> {
         l.read_rows(self.targets, row, labels);
-        dense_columns(l, columns, &self.dense(), Some(labels), None, scale)
+        dense_columns(l, columns, self.dense(), Some(labels), None, scale)
     }
 }
 
@@ -621,7 +621,7 @@ impl RowLoss for MultiLabelled<'_> {
 
     #[inline(always)]
     fn row<L: Lane>(&self, l: L, row: usize, span: Span<'_>, _: Ahead<'_>, scale: f32) -> Parts {
-        dense(l, span, &self.dense(), Stream::Slice(self.targets.row(row)), None, scale)
+        dense(l, span, self.dense(), Stream::Slice(self.targets.row(row)), None, scale)
     }
 
     fn takes_columns(&self) -> bool {
@@ -639,7 +639,7 @@ impl RowLoss for MultiLabelled<'_> {
         scale: R::V,
     ) -> Parts<R::V> {
         l.read_rows(self.targets, row, labels);
-        dense_columns(l, columns, &self.dense(), Some(labels), None, scale)
+        dense_columns(l, columns, self.dense(), Some(labels), None, scale)
     }
 }
 
