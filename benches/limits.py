@@ -22,9 +22,9 @@ Loops
 
 The model of Zen 4 and Zen 5, which are not among those: pipes 0 to 3 for vectors, each starts an operation a cycle.
 
-    0, 1    multiplications, FMA, blends by a vector's sign; division takes two
+    0, 1    multiplications, FMA, blends by a vector's sign, comparisons to a mask; division takes two
     2, 3    add, subtract, max, min, comparisons to a vector, conversions, shifts; scalef takes two
-    1, 2    permutes, comparisons to a mask
+    1, 2    permutes
     any     integer add and subtract, logic, blends by a mask
     none    moves between registers
 
@@ -113,7 +113,7 @@ PIPES: list[tuple[str, str, int]] = [
     (r"div", "01", 2),
     (r"fn?m(add|sub)|mul[ps][sd]|blendv", "01", 1),
     (r"(add|sub|max|min)[ps][sd]|cvt|roundp|p(sll|srl|sra)|p(max|min)", "23", 1),
-    (r"perm|shuf|unpck|broadcast|insert|extract|p?movmsk|pmov|cmp|pcmp|ptest", "12", 1),
+    (r"perm|shuf|unpck|broadcast|insert|extract|p?movmsk|pmov|pcmp|ptest", "12", 1),
     (r"mov", "", 0),
     (r"", "0123", 1),
 ]
@@ -171,7 +171,9 @@ class Instruction:
         is_load_alone = self.is_vector_load and self.does("mov|broadcast")
         if not self.is_vector or self.is_vector_store or is_load_alone:
             return "", 0
-        if self.does("cmp") and "%k" not in self.text:
+        if self.does("p?cmp|ptestm|pmov[bwdq]2m") and "%k" in self.text:
+            return "01", 1
+        if self.does("cmp"):
             return "23", 1
         return next((pipes, count) for pattern, pipes, count in PIPES if self.does(pattern))
 

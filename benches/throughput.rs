@@ -7,11 +7,15 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use xent::activation::Exp;
-use xent::{Backend, LogSoftmax, Rows, RowsMut, Sigmoid, SigmoidCrossEntropy, Softmax, SoftmaxCrossEntropy, reference};
+use xent::{
+    Backend, LogSoftmax, LogSumExp, Rows, RowsMut, Sigmoid, SigmoidCrossEntropy, Softmax, SoftmaxCrossEntropy,
+    reference,
+};
 
-/// Rows and classes: in L1, L2, L3 and memory; short rows; an odd length; one short row.
-const SHAPES: [(usize, usize); 8] =
-    [(1, 1000), (64, 1000), (8, 131_072), (4, 1 << 22), (4096, 2), (1024, 10), (1, 1003), (1, 10)];
+/// Rows and classes: in L1, L2, L3 and memory; short rows, and longer ones that are taken many at once; an odd length; one
+/// short row.
+const SHAPES: [(usize, usize); 9] =
+    [(1, 1000), (64, 1000), (8, 131_072), (4, 1 << 22), (4096, 2), (1024, 10), (256, 100), (1, 1003), (1, 10)];
 
 fn logits(len: usize) -> Vec<f32> {
     (0..len).map(|i| ((i * 7919) % 2003) as f32 / 100.0 - 10.0).collect()
@@ -97,6 +101,24 @@ fn activations(c: &mut Criterion) {
             LogSoftmax::new().backend(b).forward(Rows::new(x, classes), RowsMut::new(y, classes)).unwrap();
         },
     );
+    bench(
+        c,
+        "log_sum_exp",
+        |_| (),
+        |b, classes, x, y| {
+            let out = y.get_mut(..x.len() / classes).unwrap();
+            LogSumExp::new().backend(b).forward(Rows::new(x, classes), out).unwrap();
+        },
+    );
+    bench(
+        c,
+        "softmax_backward",
+        |_| (),
+        |b, classes, x, dx| {
+            let x = Rows::new(x, classes);
+            Softmax::new().backend(b).backward_from_output(x, x, RowsMut::new(dx, classes)).unwrap();
+        },
+    );
 }
 
 fn losses(c: &mut Criterion) {
@@ -137,6 +159,25 @@ fn losses(c: &mut Criterion) {
         |b, classes, x, dx| {
             let (loss, labels) = (SigmoidCrossEntropy::new().backend(b), labels.get(..x.len()).unwrap());
             loss.loss_grad(Rows::new(x, classes), Rows::new(labels, classes), RowsMut::new(dx, classes)).unwrap();
+        },
+    );
+    bench(
+        c,
+        "softmax_cross_entropy_grad_of_labels",
+        |_| (),
+        |b, classes, x, dx| {
+            let (loss, labels) = (SoftmaxCrossEntropy::new().backend(b), labels.get(..x.len()).unwrap());
+            loss.loss_grad(Rows::new(x, classes), Rows::new(labels, classes), RowsMut::new(dx, classes)).unwrap();
+        },
+    );
+    bench(
+        c,
+        "softmax_cross_entropy_grad_smoothed",
+        |_| (),
+        |b, classes, x, dx| {
+            let targets = targets.get(..x.len() / classes).unwrap();
+            let loss = SoftmaxCrossEntropy::new().label_smoothing(0.1).backend(b);
+            loss.loss_grad(Rows::new(x, classes), targets, RowsMut::new(dx, classes)).unwrap();
         },
     );
 }

@@ -21,11 +21,13 @@ const IN_MEMORY: &[Shape] = &[(1, 1 << 22)];
 pub const BESIDE_EXP: &[Shape] = &[(1, 1024), (1, 4096), (64, 1024), (16, 4096)];
 pub const ROW: &[Shape] = &[(1, 10)];
 pub const SHORT_ROWS: &[Shape] = &[(4096, 2), (1024, 10)];
+/// Longer ones that are still taken many at once.
+pub const ROWS_OF_A_BLOCK: &[Shape] = &[(256, 33), (256, 64), (256, 100)];
 pub const LONG_ROWS: &[Shape] =
     &[(64, 128), (64, 1000), (64, 1024), (16, 4096), (2, 32_000), (8, 32_000), (8, 131_072)];
 
 const ELEMENTS: &[&[Shape]] = &[IN_CACHE, &[(64, 1024), (16, 4096)], IN_MEMORY];
-const TABLES: &[&[Shape]] = &[&[(1, 10), (1, 1024), (1, 4096)], SHORT_ROWS, LONG_ROWS];
+const TABLES: &[&[Shape]] = &[&[(1, 10), (1, 1024), (1, 4096)], SHORT_ROWS, ROWS_OF_A_BLOCK, LONG_ROWS];
 
 /// xent's fastest backend is `xent`, its portable vectors are `wide`. candle allocates its results, as its callers must.
 pub const OPS: &[Op] = &[
@@ -112,7 +114,7 @@ pub const OPS: &[Op] = &[
     },
     Op {
         name: "softmax loss+grad",
-        shapes: &[ROW, SHORT_ROWS, LONG_ROWS],
+        shapes: &[ROW, SHORT_ROWS, ROWS_OF_A_BLOCK, LONG_ROWS],
         contenders: &[
             ("xent", |b| softmax_loss_grad(b, SoftmaxCrossEntropy::new())),
             ("wide", |b| softmax_loss_grad(b, SoftmaxCrossEntropy::new().backend(b.wide))),
@@ -129,7 +131,7 @@ pub const OPS: &[Op] = &[
     },
     Op {
         name: "sigmoid loss+grad",
-        shapes: &[&[(64, 1000)]],
+        shapes: &[SHORT_ROWS, &[(64, 1000)]],
         contenders: &[
             ("xent", |b| {
                 let classes = b.shape.1;
