@@ -34,6 +34,7 @@ pub(crate) trait Short {
 pub(super) fn width(rows: Rows<'_>, waits: bool) -> usize {
     match (rows.classes(), rows.rows()) {
         (1..=SHORT, rows) => rows,
+        // More than half of eight lanes; fewer go one by one.
         (1..=LONGEST, rows @ 5..) if waits => rows,
         _ => usize::MAX,
     }
