@@ -12,6 +12,8 @@ pub(super) const fn detect() -> Option<Token> {
     if super::BUILD_IS_FUSED || cfg!(feature = "cross-platform-bits") { None } else { Some(Scalar(())) }
 }
 
+/// Apart from its callers: one copy of each operation.
+#[inline(never)]
 pub(super) fn run<O: Op>(token: Token, op: O) -> O::Out {
     op.run(token)
 }

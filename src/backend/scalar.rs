@@ -11,7 +11,8 @@ pub(super) type Token = Scalar<false>;
 
 pub(super) const TOKEN: Token = Scalar(());
 
-#[inline(always)]
+/// Apart from its callers: one copy of each operation.
+#[inline(never)]
 pub(super) fn run<O: Op>(token: Token, op: O) -> O::Out {
     op.run(token)
 }

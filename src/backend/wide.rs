@@ -13,6 +13,8 @@ pub(super) const fn detect() -> Option<Token> {
     Some(Token(()))
 }
 
+/// Apart from its callers: one copy of each operation.
+#[inline(never)]
 pub(super) fn run<O: Op>(token: Token, op: O) -> O::Out {
     op.run(token)
 }

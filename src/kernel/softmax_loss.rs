@@ -100,16 +100,27 @@ fn hot<L: Lane>(
     Parts { linear: factor * distance, slope: factor * total, r: row.r }
 }
 
-/// Dense labels `q_i = w_i (on t_i + off)`, with more at one class.
-#[derive(Clone, Copy)]
-struct Dense<'a> {
-    weights: Stream<'a>,
-    on: f32,
-    off: f32,
-    /// The gradient takes every label that is not 0 as 1.
-    binarize: bool,
+/// Labels `q_i = w_i (on t_i + off)` of every class, all divided by the number of positives if so wished. Label smoothing
+/// has on = 1 - epsilon, off = epsilon / C.
+pub(crate) struct Dense<'a> {
+    pub(crate) labels: Labels<'a>,
+    pub(crate) class_weights: Option<&'a [f32]>,
+    pub(crate) on: f32,
+    pub(crate) off: f32,
+    /// Whether a row without a label that is not 0 is left out.
+    pub(crate) needs_positive: bool,
     /// By what the row is divided.
-    scale: PositivesScale,
+    pub(crate) scale: PositivesScale,
+    /// The gradient takes every label that is not 0 as 1.
+    pub(crate) binarize: bool,
+    pub(crate) empty_row: EmptyRow,
+}
+
+/// The t of [`Dense`].
+pub(crate) enum Labels<'a> {
+    /// t_i = [i = class]: the passes take them as 0, and the class has more than its label.
+    Indexed(Indexed<'a>),
+    Rows(Rows<'a>),
 }
 
 /// The class of a row that has more than its dense label.
@@ -139,6 +150,10 @@ struct Slope<A: Arithmetic> {
 }
 
 impl Dense<'_> {
+    fn weights(&self) -> Stream<'_> {
+        Stream::or(self.class_weights, 1.0)
+    }
+
     #[inline(always)]
     fn label<A: Arithmetic>(&self, l: A, t: A::V, w: A::V) -> A::V {
         l.weigh(w, l.mul_add(l.splat(self.on), t, l.splat(self.off)))
@@ -203,77 +218,171 @@ fn not_zero<A: Arithmetic>(l: A, t: A::V) -> A::V {
     l.zero_where(l.eq(t, l.splat(0.0)), l.splat(1.0))
 }
 
-/// A row whose labels are `labels`, with more at a class.
-#[inline(always)]
-fn dense<L: Lane>(
-    l: L,
-    mut span: Span<'_>,
-    dense: Dense<'_>,
-    labels: Stream<'_>,
-    hot: Option<(usize, f32)>,
-    scale: f32,
-) -> Parts {
-    let peak = Peak::of(l, span.read());
-    let (g, m) = (l.group(), l.group().splat(peak.largest));
-    let (hot_class, more) = hot.unwrap_or((usize::MAX, 0.0));
-    let hot = match span.read().get(hot_class) {
-        Some(s) => Some(Hot { more: l.splat(more), distance: l.splat(peak.largest - s) }),
-        None => None,
-    };
-    let streams = [labels, dense.weights];
-    let (ones, [sum, total, distance, nonzero]) = walk_without(
-        l,
-        &mut span,
-        (scaled_one::<L>(), peak),
-        f32::NEG_INFINITY,
-        streams,
-        #[inline(always)]
-        |x, of_x| dense.terms(g, m, x, of_x),
-    );
-    let sums = Sums {
-        r: l.splat(rest_of(l, ones, sum)),
-        total: l.splat(total),
-        distance: l.splat(distance),
-        nonzero: l.splat(nonzero),
-    };
-    let (parts, slope) = dense.settle(l, sums, hot, l.splat(scale));
-    if span.is_written() {
-        let exps = span.write();
-        // Before the pass, which is in place.
-        let of_hot = match exps.get(hot_class) {
-            Some(&e) => {
-                let off = dense.weights.at(hot_class) * dense.off;
-                l.first(slope.gradient(l, l.splat(e), l.splat(more + off)))
-            }
-            None => 0.0,
-        };
-        let slope = Slope::<L::Group> {
-            total: g.splat(l.first(slope.total)),
-            scale: g.splat(l.first(slope.scale)),
-            inverse: g.splat(l.first(slope.inverse)),
-            rest: g.splat(l.first(slope.rest)),
-            per_exp: g.splat(l.first(slope.per_exp)),
-        };
-        walk(
-            l,
-            &mut Span::in_place(&mut *exps),
-            0.0,
-            streams,
-            #[inline(always)]
-            |e, [t, w]| (slope.gradient(g, e, dense.label_of_gradient(g, t, w)), []),
-        );
-        if let Some(gradient) = exps.get_mut(hot_class) {
-            *gradient = of_hot;
+impl RowLoss for Dense<'_> {
+    const HAS_LOG: bool = true;
+
+    fn labels(&self, row: usize) -> &[f32] {
+        match &self.labels {
+            Labels::Indexed(_) => &[],
+            Labels::Rows(targets) => targets.row(row),
         }
     }
-    Parts { linear: l.first(parts.linear), slope: l.first(parts.slope), r: l.first(parts.r) }
+
+    #[inline(always)]
+    fn share(&self, row: usize, x: &[f32]) -> Share {
+        match &self.labels {
+            Labels::Indexed(labels) => {
+                let share = labels.share(row, x);
+                // Smoothed labels reach classes whose weight is not 0.
+                Share { active: share.rows > 0, ..share }
+            }
+            Labels::Rows(targets) => {
+                let is_empty = self.needs_positive && targets.row(row).iter().all(|&t| t == 0.0);
+                if is_empty || left_out(self.empty_row, x) { Share::NONE } else { Share::of_row(1.0, x.len()) }
+            }
+        }
+    }
+
+    fn uniform_share(&self, classes: usize) -> Option<Share> {
+        match &self.labels {
+            Labels::Indexed(labels) => labels.uniform_share(classes),
+            Labels::Rows(_) => {
+                let uniform = !self.needs_positive && self.empty_row == EmptyRow::Nan;
+                uniform.then(|| Share::of_row(1.0, classes))
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn row<L: Lane>(&self, l: L, row: usize, mut span: Span<'_>, _: Ahead<'_>, scale: f32) -> Parts {
+        let (labels, hot_class, more) = match &self.labels {
+            Labels::Indexed(labels) => match labels.targets.class(row, labels.ignore_index) {
+                Class::Index(class) => (Stream::Splat(0.0), class, self.weights().at(class) * self.on),
+                Class::Ignored => return Parts::default(),
+            },
+            Labels::Rows(targets) => (Stream::Slice(targets.row(row)), usize::MAX, 0.0),
+        };
+        let peak = Peak::of(l, span.read());
+        let (g, m) = (l.group(), l.group().splat(peak.largest));
+        let hot = match span.read().get(hot_class) {
+            Some(s) => Some(Hot { more: l.splat(more), distance: l.splat(peak.largest - s) }),
+            None => None,
+        };
+        let streams = [labels, self.weights()];
+        let (ones, [sum, total, distance, nonzero]) = walk_without(
+            l,
+            &mut span,
+            (scaled_one::<L>(), peak),
+            f32::NEG_INFINITY,
+            streams,
+            #[inline(always)]
+            |x, of_x| self.terms(g, m, x, of_x),
+        );
+        let sums = Sums {
+            r: l.splat(rest_of(l, ones, sum)),
+            total: l.splat(total),
+            distance: l.splat(distance),
+            nonzero: l.splat(nonzero),
+        };
+        let (parts, slope) = self.settle(l, sums, hot, l.splat(scale));
+        if span.is_written() {
+            let exps = span.write();
+            // Before the pass, which is in place.
+            let of_hot = match exps.get(hot_class) {
+                Some(&e) => {
+                    let off = self.weights().at(hot_class) * self.off;
+                    l.first(slope.gradient(l, l.splat(e), l.splat(more + off)))
+                }
+                None => 0.0,
+            };
+            let slope = Slope::<L::Group> {
+                total: g.splat(l.first(slope.total)),
+                scale: g.splat(l.first(slope.scale)),
+                inverse: g.splat(l.first(slope.inverse)),
+                rest: g.splat(l.first(slope.rest)),
+                per_exp: g.splat(l.first(slope.per_exp)),
+            };
+            walk(
+                l,
+                &mut Span::in_place(&mut *exps),
+                0.0,
+                streams,
+                #[inline(always)]
+                |e, [t, w]| (slope.gradient(g, e, self.label_of_gradient(g, t, w)), []),
+            );
+            if let Some(gradient) = exps.get_mut(hot_class) {
+                *gradient = of_hot;
+            }
+        }
+        Parts { linear: l.first(parts.linear), slope: l.first(parts.slope), r: l.first(parts.r) }
+    }
+
+    fn takes_columns(&self) -> bool {
+        true
+    }
+
+    #[inline(always)]
+    fn marks(&self, row: usize, to: &mut [f32]) {
+        if let Labels::Indexed(labels) = &self.labels {
+            labels.marks(row, to);
+        }
+    }
+
+    #[inline(always)]
+    fn columns<L: Lane, R: Side<L>>(
+        &self,
+        l: R,
+        row: usize,
+        class: R::V,
+        columns: &mut [R::V],
+        labels: &mut [R::V],
+        scale: R::V,
+    ) -> Parts<R::V> {
+        let more = match &self.labels {
+            Labels::Indexed(indexed) => {
+                labels.fill(l.splat(0.0));
+                Some(l.mul(indexed.weights(l, row), l.splat(self.on)))
+            }
+            Labels::Rows(targets) => {
+                l.read_rows(*targets, row, labels);
+                None
+            }
+        };
+        let is_hot = {
+            #[inline(always)]
+            |column: usize| l.eq(class, l.splat(ClassIndices::mark(column)))
+        };
+        let m = short::max(l, columns);
+        let hot = match more {
+            Some(more) => {
+                let mut logit = l.splat(0.0);
+                for (i, &x) in columns.iter().enumerate() {
+                    logit = l.select(is_hot(i), x, logit);
+                }
+                Some(Hot { more, distance: l.sub(m, logit) })
+            }
+            None => None,
+        };
+        let mut terms = DenseTerms::<R> { dense: self, labels, m, ones: l.splat(0.0) };
+        let [sum, total, distance, nonzero] = short::sums(l, columns, &mut terms);
+        let r = rest_of_all(l, terms.ones, sum);
+        let (parts, slope) = self.settle(l, Sums { r, total, distance, nonzero }, hot, scale);
+        for (i, e) in columns.iter_mut().enumerate() {
+            let [t, w] = terms.of_columns(l, i);
+            let mut q = self.label_of_gradient(l, t, w);
+            if let Some(more) = more {
+                q = l.select(is_hot(i), l.add(more, q), q);
+            }
+            *e = slope.gradient(l, *e, q);
+        }
+        parts
+    }
 }
 
 /// Scaled exponentials of columns and the terms of dense labels.
 struct DenseTerms<'a, R: Arithmetic> {
-    dense: Dense<'a>,
-    /// None: all are 0.
-    labels: Option<&'a [R::V]>,
+    dense: &'a Dense<'a>,
+    labels: &'a [R::V],
     m: R::V,
     ones: R::V,
 }
@@ -282,11 +391,7 @@ impl<R: Arithmetic> DenseTerms<'_, R> {
     /// t and w of the columns from `first` on.
     #[inline(always)]
     fn of_columns<G: Group<R>>(&self, g: G, first: usize) -> [G::V; 2] {
-        let labels = match self.labels {
-            Some(labels) => columns_of(g, labels, first),
-            None => g.splat(0.0),
-        };
-        [labels, weights_of(g, self.dense.weights, first)]
+        [columns_of(g, self.labels, first), weights_of(g, self.dense.weights(), first)]
     }
 }
 
@@ -299,46 +404,6 @@ impl<R: Arithmetic> short::Terms<R, 4> for DenseTerms<'_, R> {
         self.ones = g.base().add(self.ones, g.sum(new));
         (e, [term, q, distance, nonzero])
     }
-}
-
-/// Many rows whose labels are `labels`, with more at the class that a mark in `hot` names.
-#[inline(always)]
-fn dense_columns<L: Lane, R: Side<L>>(
-    l: R,
-    columns: &mut [R::V],
-    dense: Dense<'_>,
-    labels: Option<&[R::V]>,
-    hot: Option<(R::V, R::V)>,
-    scale: R::V,
-) -> Parts<R::V> {
-    let m = short::max(l, columns);
-    let is_hot = {
-        #[inline(always)]
-        |mark, column: usize| l.eq(mark, l.splat(ClassIndices::mark(column)))
-    };
-    let hot_terms = match hot {
-        Some((mark, more)) => {
-            let mut logit = l.splat(0.0);
-            for (i, &x) in columns.iter().enumerate() {
-                logit = l.select(is_hot(mark, i), x, logit);
-            }
-            Some(Hot { more, distance: l.sub(m, logit) })
-        }
-        None => None,
-    };
-    let mut terms = DenseTerms::<R> { dense, labels, m, ones: l.splat(0.0) };
-    let [sum, total, distance, nonzero] = short::sums(l, columns, &mut terms);
-    let r = rest_of_all(l, terms.ones, sum);
-    let (parts, slope) = dense.settle(l, Sums { r, total, distance, nonzero }, hot_terms, scale);
-    for (i, e) in columns.iter_mut().enumerate() {
-        let [t, w] = terms.of_columns(l, i);
-        let mut q = dense.label_of_gradient(l, t, w);
-        if let Some((mark, more)) = hot {
-            q = l.select(is_hot(mark, i), l.add(more, q), q);
-        }
-        *e = slope.gradient(l, *e, q);
-    }
-    parts
 }
 
 /// A row of nothing but -inf, where the policy is to leave it out.
@@ -452,133 +517,6 @@ impl RowLoss for Indexed<'_> {
     }
 }
 
-/// Class indices with label smoothing: `q_i = w_i ((1 - epsilon) [i = class] + epsilon / C)`.
-pub(crate) struct Smoothed<'a> {
-    pub(crate) labels: Indexed<'a>,
-    pub(crate) epsilon: f32,
-}
-
-impl Smoothed<'_> {
-    /// The labels beside that of the class.
-    fn dense(&self, classes: usize) -> Dense<'_> {
-        Dense {
-            weights: Stream::or(self.labels.class_weights, 1.0),
-            on: 0.0,
-            off: self.epsilon / classes as f32,
-            binarize: false,
-            scale: PositivesScale::None,
-        }
-    }
-}
-
-impl RowLoss for Smoothed<'_> {
-    const HAS_LOG: bool = true;
-
-    #[inline(always)]
-    fn share(&self, row: usize, x: &[f32]) -> Share {
-        let share = self.labels.share(row, x);
-        // Smoothed labels reach classes whose weight is not 0.
-        Share { active: share.rows > 0, ..share }
-    }
-
-    fn uniform_share(&self, classes: usize) -> Option<Share> {
-        self.labels.uniform_share(classes)
-    }
-
-    #[inline(always)]
-    fn row<L: Lane>(&self, l: L, row: usize, span: Span<'_>, _: Ahead<'_>, scale: f32) -> Parts {
-        let Class::Index(class) = self.labels.targets.class(row, self.labels.ignore_index) else {
-            return Parts::default();
-        };
-        let hot = (class, weight_at(self.labels.class_weights, class) * (1.0 - self.epsilon));
-        let labels = self.dense(span.read().len());
-        dense(l, span, labels, Stream::Splat(0.0), Some(hot), scale)
-    }
-
-    fn takes_columns(&self) -> bool {
-        true
-    }
-
-    #[inline(always)]
-    fn marks(&self, row: usize, to: &mut [f32]) {
-        self.labels.marks(row, to);
-    }
-
-    #[inline(always)]
-    fn columns<L: Lane, R: Side<L>>(
-        &self,
-        l: R,
-        row: usize,
-        class: R::V,
-        columns: &mut [R::V],
-        _: &mut [R::V],
-        scale: R::V,
-    ) -> Parts<R::V> {
-        let hot = (class, l.mul(self.labels.weights(l, row), l.splat(1.0 - self.epsilon)));
-        dense_columns(l, columns, self.dense(columns.len()), None, Some(hot), scale)
-    }
-}
-
-/// Rows of labels, with label smoothing: `q_i = w_i ((1 - epsilon) t_i + epsilon / C)`.
-pub(crate) struct Labelled<'a> {
-    pub(crate) targets: Rows<'a>,
-    pub(crate) class_weights: Option<&'a [f32]>,
-    pub(crate) label_smoothing: f32,
-    pub(crate) empty_row: EmptyRow,
-}
-
-impl Labelled<'_> {
-    fn dense(&self) -> Dense<'_> {
-        Dense {
-            weights: Stream::or(self.class_weights, 1.0),
-            on: 1.0 - self.label_smoothing,
-            off: self.label_smoothing / self.targets.classes() as f32,
-            binarize: false,
-            scale: PositivesScale::None,
-        }
-    }
-}
-
-impl RowLoss for Labelled<'_> {
-    const HAS_LOG: bool = true;
-
-    fn labels(&self, row: usize) -> &[f32] {
-        self.targets.row(row)
-    }
-
-    #[inline(always)]
-    fn share(&self, _: usize, x: &[f32]) -> Share {
-        if left_out(self.empty_row, x) { Share::NONE } else { Share::of_row(1.0, x.len()) }
-    }
-
-    fn uniform_share(&self, classes: usize) -> Option<Share> {
-        (self.empty_row == EmptyRow::Nan).then(|| Share::of_row(1.0, classes))
-    }
-
-    #[inline(always)]
-    fn row<L: Lane>(&self, l: L, row: usize, span: Span<'_>, _: Ahead<'_>, scale: f32) -> Parts {
-        dense(l, span, self.dense(), Stream::Slice(self.targets.row(row)), None, scale)
-    }
-
-    fn takes_columns(&self) -> bool {
-        true
-    }
-
-    #[inline(always)]
-    fn columns<L: Lane, R: Side<L>>(
-        &self,
-        l: R,
-        row: usize,
-        _: R::V,
-        columns: &mut [R::V],
-        labels: &mut [R::V],
-        scale: R::V,
-    ) -> Parts<R::V> {
-        l.read_rows(self.targets, row, labels);
-        dense_columns(l, columns, self.dense(), Some(labels), None, scale)
-    }
-}
-
 /// The factor of a multi-label row with `count` labels that are not 0 and the sum `total`; 1/0 is taken as 0.
 #[inline(always)]
 fn positives_scale<A: Arithmetic>(l: A, scale: PositivesScale, count: A::V, total: A::V) -> A::V {
@@ -588,59 +526,6 @@ fn positives_scale<A: Arithmetic>(l: A, scale: PositivesScale, count: A::V, tota
         PositivesScale::None => return l.splat(1.0),
     };
     l.zero_where(l.eq(divisor, l.splat(0.0)), l.div(l.splat(1.0), divisor))
-}
-
-/// Multi-label rows of real labels: `q_i = w_i t_i`, all divided by the number of positives.
-pub(crate) struct MultiLabelled<'a> {
-    pub(crate) targets: Rows<'a>,
-    pub(crate) class_weights: Option<&'a [f32]>,
-    pub(crate) scale: PositivesScale,
-    pub(crate) binarize: bool,
-    pub(crate) empty_row: EmptyRow,
-}
-
-impl MultiLabelled<'_> {
-    fn dense(&self) -> Dense<'_> {
-        let weights = Stream::or(self.class_weights, 1.0);
-        Dense { weights, on: 1.0, off: 0.0, binarize: self.binarize, scale: self.scale }
-    }
-}
-
-impl RowLoss for MultiLabelled<'_> {
-    const HAS_LOG: bool = true;
-
-    fn labels(&self, row: usize) -> &[f32] {
-        self.targets.row(row)
-    }
-
-    #[inline(always)]
-    fn share(&self, row: usize, x: &[f32]) -> Share {
-        let positive = self.targets.row(row).iter().any(|&t| t != 0.0);
-        if !positive || left_out(self.empty_row, x) { Share::NONE } else { Share::of_row(1.0, x.len()) }
-    }
-
-    #[inline(always)]
-    fn row<L: Lane>(&self, l: L, row: usize, span: Span<'_>, _: Ahead<'_>, scale: f32) -> Parts {
-        dense(l, span, self.dense(), Stream::Slice(self.targets.row(row)), None, scale)
-    }
-
-    fn takes_columns(&self) -> bool {
-        true
-    }
-
-    #[inline(always)]
-    fn columns<L: Lane, R: Side<L>>(
-        &self,
-        l: R,
-        row: usize,
-        _: R::V,
-        columns: &mut [R::V],
-        labels: &mut [R::V],
-        scale: R::V,
-    ) -> Parts<R::V> {
-        l.read_rows(self.targets, row, labels);
-        dense_columns(l, columns, self.dense(), Some(labels), None, scale)
-    }
 }
 
 /// Multi-label rows as lists of their hot classes.

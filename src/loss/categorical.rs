@@ -2,7 +2,7 @@
 
 use super::{EmptyRow, Kind, LogClamp, Loss, Reduction, Sealed, TakesIndices, Target, check_label_smoothing, target};
 use crate::kernel::{Table, probability, softmax_loss};
-use crate::{Backend, ClassIndices, Error, Rows, Totals};
+use crate::{Backend, ClassIndices, Error, PositivesScale, Rows, Totals};
 
 /// Categorical cross-entropy of logits: softmax and cross-entropy in one, also called softmax loss.
 ///
@@ -176,18 +176,27 @@ impl<'a> SoftmaxCrossEntropy<'a> {
         })
     }
 
-    fn smoothed(&self, x: Rows<'_>, targets: ClassIndices<'a>) -> Result<softmax_loss::Smoothed<'a>, Error> {
-        Ok(softmax_loss::Smoothed { labels: self.indexed(x, targets)?, epsilon: self.kind.label_smoothing })
+    fn smoothed(&self, x: Rows<'_>, targets: ClassIndices<'a>) -> Result<softmax_loss::Dense<'a>, Error> {
+        Ok(self.dense(x, softmax_loss::Labels::Indexed(self.indexed(x, targets)?)))
     }
 
-    fn labelled(&self, x: Rows<'_>, targets: Rows<'a>) -> Result<softmax_loss::Labelled<'a>, Error> {
+    fn labelled(&self, x: Rows<'_>, targets: Rows<'a>) -> Result<softmax_loss::Dense<'a>, Error> {
         targets.check_like(x, "targets")?;
-        Ok(softmax_loss::Labelled {
-            targets,
+        Ok(self.dense(x, softmax_loss::Labels::Rows(targets)))
+    }
+
+    fn dense(&self, x: Rows<'_>, labels: softmax_loss::Labels<'a>) -> softmax_loss::Dense<'a> {
+        let epsilon = self.kind.label_smoothing;
+        softmax_loss::Dense {
+            labels,
             class_weights: self.class_weights,
-            label_smoothing: self.kind.label_smoothing,
+            on: 1.0 - epsilon,
+            off: epsilon / x.classes() as f32,
+            needs_positive: false,
+            scale: PositivesScale::None,
+            binarize: false,
             empty_row: self.kind.empty_row,
-        })
+        }
     }
 }
 

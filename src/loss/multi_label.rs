@@ -1,7 +1,7 @@
 //! Several classes a row, from one softmax.
 
 use super::{EmptyRow, Kind, Loss, Reduction, Sealed, TakesIndices, target};
-use crate::kernel::softmax_loss::{MultiHot, MultiLabelled};
+use crate::kernel::softmax_loss::{Dense, Labels, MultiHot};
 use crate::{Error, HotClasses, Rows};
 
 /// Softmax loss with several positive classes a row, divided by their number M.
@@ -189,7 +189,7 @@ impl<'a> MultiLabelSoftmaxCrossEntropy<'a> {
         self
     }
 
-    fn labelled(&self, x: Rows<'_>, targets: Rows<'a>) -> Result<MultiLabelled<'a>, Error> {
+    fn labelled(&self, x: Rows<'_>, targets: Rows<'a>) -> Result<Dense<'a>, Error> {
         targets.check_like(x, "targets")?;
         let binarize = self.kind.gradient == MultiLabelGradient::PyCaffeCompat;
         let option = "MultiLabelGradient::PyCaffeCompat";
@@ -200,9 +200,12 @@ impl<'a> MultiLabelSoftmaxCrossEntropy<'a> {
             return Err(Error::Conflict { option, with: "positives_scale" });
         }
         self.check_positives(targets.iter().position(|t| t.iter().all(|&t| t == 0.0)))?;
-        Ok(MultiLabelled {
-            targets,
+        Ok(Dense {
+            labels: Labels::Rows(targets),
             class_weights: self.class_weights,
+            on: 1.0,
+            off: 0.0,
+            needs_positive: true,
             scale: self.kind.scale,
             binarize,
             empty_row: self.kind.empty_row,
