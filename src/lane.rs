@@ -193,16 +193,10 @@ pub(crate) trait Lane: Arithmetic {
     }
 
     /// The columns of at most `N` rows, as many as there is room for; something where a row has none.
-    #[inline(always)]
-    fn columns(self, from: &[f32], at: Grid, columns: &mut [Self::V]) {
-        gather(self, from, at, columns);
-    }
+    fn columns(self, from: &[f32], at: Grid, columns: &mut [Self::V]);
 
     /// Writes what [`columns`](Self::columns) loads.
-    #[inline(always)]
-    fn store_columns(self, columns: &[Self::V], to: &mut [f32], at: Grid) {
-        scatter(self, columns, to, at);
-    }
+    fn store_columns(self, columns: &[Self::V], to: &mut [f32], at: Grid);
 
     /// [`columns`](Self::columns) in a function of its own, which all kernels share: it is long.
     #[inline(never)]
@@ -254,52 +248,6 @@ pub(crate) fn take_by_fours<V: Copy>(columns: &[V], none: V, mut f: impl FnMut(u
         }
         f(first, rest.len(), four);
     }
-}
-
-/// [`Lane::columns`] on any lanes, element by element.
-#[inline(always)]
-pub(crate) fn gather<L: Lane>(l: L, from: &[f32], at: Grid, columns: &mut [L::V]) {
-    fill_by_fours(
-        columns,
-        #[inline(always)]
-        |first, width| {
-            let mut chunks = [[0.0; LANES]; COLUMNS];
-            for i in 0..at.rows.min(L::N) {
-                let row = from.get(i.wrapping_mul(at.stride).wrapping_add(first)..).unwrap_or_default();
-                for (chunk, &x) in chunks.iter_mut().zip(row).take(width) {
-                    if let Some(to) = chunk.get_mut(i) {
-                        *to = x;
-                    }
-                }
-            }
-            let [a, b, c, d] = &chunks;
-            [l.load(a, 0), l.load(b, 0), l.load(c, 0), l.load(d, 0)]
-        },
-    );
-}
-
-/// [`Lane::store_columns`] on any lanes, element by element.
-#[inline(always)]
-pub(crate) fn scatter<L: Lane>(l: L, columns: &[L::V], to: &mut [f32], at: Grid) {
-    take_by_fours(
-        columns,
-        l.splat(0.0),
-        #[inline(always)]
-        |first, width, [a, b, c, d]| {
-            let mut chunks = [[0.0; LANES]; COLUMNS];
-            let [of_a, of_b, of_c, of_d] = &mut chunks;
-            l.store(a, of_a, 0);
-            l.store(b, of_b, 0);
-            l.store(c, of_c, 0);
-            l.store(d, of_d, 0);
-            for i in 0..at.rows.min(L::N) {
-                let row = to.get_mut(i.wrapping_mul(at.stride).wrapping_add(first)..).unwrap_or_default();
-                for (to, chunk) in row.iter_mut().zip(&chunks).take(width) {
-                    *to = chunk.get(i).copied().unwrap_or_default();
-                }
-            }
-        },
-    );
 }
 
 /// Work that runs on any lanes: what [`Backend::run`](crate::Backend::run) dispatches.

@@ -250,7 +250,7 @@ macro_rules! index_widths {
                 signs >= 0
             }
 
-            /// In the kernels themselves: with their instructions it is several times as fast.
+            /// With the instructions of a kernel it is several times as fast.
             #[inline(always)]
             fn marks(&self, position: usize, to: &mut [f32]) {
                 match self {

@@ -1,7 +1,7 @@
 //! Four lanes by the `wide` crate, which picks the instructions when it is built: SSE2, NEON or simd128.
 
 use super::BUILD_IS_FUSED;
-use crate::lane::{Arithmetic, Chunk, Four, Grid, Lane, Op, fill_by_fours, gather, scatter, take_by_fours};
+use crate::lane::{Arithmetic, Chunk, Four, Grid, Lane, Op, fill_by_fours, take_by_fours};
 use wide::{f32x4, i8x16, i32x4, u32x4};
 
 /// Of the build's own target features, so any machine that runs the program has it.
@@ -196,9 +196,6 @@ impl Lane for Token {
     }
     #[inline(always)]
     fn columns(self, from: &[f32], at: Grid, columns: &mut [f32x4]) {
-        if at.rows < 4 {
-            return gather(self, from, at, columns);
-        }
         fill_by_fours(
             columns,
             #[inline(always)]
@@ -216,15 +213,12 @@ impl Lane for Token {
     }
     #[inline(always)]
     fn store_columns(self, columns: &[f32x4], to: &mut [f32], at: Grid) {
-        if at.rows < 4 {
-            return scatter(self, columns, to, at);
-        }
         take_by_fours(
             columns,
             f32x4::ZERO,
             #[inline(always)]
             |first, width, four| {
-                for (i, row) in f32x4::transpose(four).iter().enumerate() {
+                for (i, row) in f32x4::transpose(four).iter().enumerate().take(at.rows) {
                     let start = i.wrapping_mul(at.stride).wrapping_add(first);
                     if let Some(to) = to.get_mut(start..).and_then(|row| row.get_mut(..width)) {
                         self.store_part(*row, to);

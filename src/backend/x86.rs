@@ -8,7 +8,7 @@ pub(super) use core::arch::x86 as arch;
 #[cfg(target_arch = "x86_64")]
 pub(super) use core::arch::x86_64 as arch;
 
-use crate::lane::{COLUMNS, Grid, Lane, fill_by_fours, gather, scatter, take_by_fours};
+use crate::lane::{COLUMNS, Grid, Lane, fill_by_fours, take_by_fours};
 use core::sync::atomic::{AtomicU8, Ordering};
 
 /// Instruction sets, of which each has all of those before it.
@@ -108,7 +108,7 @@ fn has_rows<L: Lane>(at: Grid, width: usize, len: usize) -> bool {
 #[allow(unsafe_code, reason = "intrinsics")]
 pub(super) fn columns<L: OfRows>(l: L, from: &[f32], at: Grid, columns: &mut [L::V]) {
     if !has_rows::<L>(at, columns.len(), from.len()) {
-        return gather(l, from, at, columns);
+        return; // A table that was checked has them.
     }
     let of_rows = {
         #[inline(always)]
@@ -139,7 +139,7 @@ pub(super) fn columns<L: OfRows>(l: L, from: &[f32], at: Grid, columns: &mut [L:
 #[allow(unsafe_code, reason = "intrinsics")]
 pub(super) fn store_columns<L: OfRows>(l: L, columns: &[L::V], to: &mut [f32], at: Grid) {
     if !has_rows::<L>(at, columns.len(), to.len()) {
-        return scatter(l, columns, to, at);
+        return; // As above.
     }
     let to = to.as_mut_ptr();
     let of_rows = {

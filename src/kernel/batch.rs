@@ -1,10 +1,10 @@
 //! A loss over the rows of a table: one row after the other, or short rows many at once.
 
 use super::softmax::Ahead;
-use super::{IS_FIRMWARE, Parts, RowLoss, Side, Table, share_of, short, weight_at};
-use crate::Rows;
+use super::{IS_FIRMWARE, Parts, RowLoss, Table, share_of, short, weight_at};
 use crate::lane::{Chunk, Group, LANES, Lane, Op, place};
 use crate::math::log1p;
+use crate::{ClassIndices, Rows};
 
 /// A [`RowLoss`] over a table.
 pub(crate) struct Batch<'a, 't, K> {
@@ -32,8 +32,9 @@ impl<K: RowLoss> Op for Batch<'_, '_, K> {
         let taken = if kernel.takes_columns() { short::taken::<L>(table.as_rows(), K::HAS_LOG) } else { 0 };
         if taken > 0 {
             let is_uniform = row_weights.is_none() && kernel.uniform_share(classes).is_some();
-            let (marks, pending) = (OfRows::ZEROS, &mut pending);
-            let mut short_rows = ShortRows { kernel, row_weights, is_uniform, scale, marks, pending };
+            let (mut marks, mut weights) = (OfRows::ZEROS, OfRows::ZEROS);
+            let (marks, weights, pending) = (&mut marks, &mut weights, &mut pending);
+            let mut short_rows = ShortRows { kernel, row_weights, is_uniform, scale, marks, weights, pending };
             short::for_each_group(l, table, taken, K::IS_UNROLLED, &mut short_rows);
         }
         if taken < rows {
@@ -75,11 +76,7 @@ impl<K: RowLoss> Op for LongRows<'_, '_, '_, K> {
             }
             pending.set(row, weight, parts);
             if Pending::are_due(row + 1, rows) {
-                if K::HAS_LOG {
-                    l.apart(Finish { pending, end: row + 1 });
-                } else {
-                    pending.finish(l, false, row + 1);
-                }
+                pending.finish(l, K::HAS_LOG, row + 1);
             }
         }
     }
@@ -90,41 +87,43 @@ struct ShortRows<'a, 'p, K> {
     row_weights: Option<&'a [f32]>,
     is_uniform: bool,
     scale: f32,
-    marks: OfRows,
+    /// Of the rows that are pending.
+    marks: &'a mut OfRows,
+    /// 0 of those that are not active; unless all are like each other.
+    weights: &'a mut OfRows,
     pending: &'a mut Pending<'p>,
 }
 
 impl<K: RowLoss> short::Columns for ShortRows<'_, '_, K> {
+    fn further(&self) -> Option<Rows<'_>> {
+        self.kernel.labels()
+    }
+
     #[inline(always)]
-    fn columns<L: Lane, R: Side<L>>(
+    fn columns<L: Lane, R: Group<L>>(
         &mut self,
         r: R,
         first: usize,
         x: Rows<'_>,
         columns: &mut [R::V],
-        more: &mut [R::V],
+        labels: &mut [R::V],
     ) {
         let (l, zero, rows) = (r.base(), r.splat(0.0), x.rows());
         if first.is_multiple_of(ROWS) {
-            self.kernel.marks(first, self.marks.0.as_flattened_mut());
+            if let Some(classes) = self.kernel.classes() {
+                l.apart(Marks { classes, first, to: self.marks });
+            }
+            if !self.is_uniform {
+                set_active_weights(self.kernel, self.row_weights, x, first, self.weights);
+            }
         }
         let mark = match self.marks.0 {
             // A number that was written alone is not there yet to be loaded with others.
             [[mark, ..], ..] if rows == 1 => r.splat(mark),
             _ => self.marks.load(r, first),
         };
-        let mut weights = r.splat(1.0);
-        if !self.is_uniform {
-            weights = r.of_rows(
-                first,
-                #[inline(always)]
-                |row| {
-                    let active = row < rows && share_of(self.kernel, self.row_weights, row, x.row(row)).active;
-                    if active { weight_at(self.row_weights, row) } else { 0.0 }
-                },
-            );
-        }
-        let parts = self.kernel.columns(r, first, mark, columns, more, r.mul(weights, r.splat(self.scale)));
+        let weights = if self.is_uniform { r.splat(1.0) } else { self.weights.load(r, first) };
+        let parts = self.kernel.columns(r, mark, columns, labels, r.mul(weights, r.splat(self.scale)));
         self.pending.set_vectors(r, K::HAS_LOG, first, weights, parts);
         if !self.is_uniform {
             // What is not active may be NaN.
@@ -137,6 +136,31 @@ impl<K: RowLoss> short::Columns for ShortRows<'_, '_, K> {
         if Pending::are_due(end, rows) {
             self.pending.finish(l, K::HAS_LOG, end);
         }
+    }
+}
+
+/// [`ClassIndices::marks`], apart from the kernels: its loops, one for each type of integer, are long.
+struct Marks<'a> {
+    classes: ClassIndices<'a>,
+    first: usize,
+    to: &'a mut OfRows,
+}
+
+impl Op for Marks<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<L: Lane>(self, _: L) {
+        self.classes.marks(self.first, self.to.0.as_flattened_mut());
+    }
+}
+
+/// The row weights of the rows from `first` on, 0 of those that are not active.
+#[inline(never)]
+fn set_active_weights<K: RowLoss>(kernel: &K, row_weights: Option<&[f32]>, x: Rows<'_>, first: usize, to: &mut OfRows) {
+    for (row, to) in (first..x.rows()).zip(to.0.as_flattened_mut()) {
+        let is_active = share_of(kernel, row_weights, row, x.row(row)).active;
+        *to = if is_active { weight_at(row_weights, row) } else { 0.0 };
     }
 }
 
@@ -245,6 +269,15 @@ impl<'a> Pending<'a> {
     /// The losses of all that are pending, of which the last is before row `end`.
     #[inline(always)]
     fn finish<L: Lane>(&mut self, l: L, has_log: bool, end: usize) {
+        if has_log {
+            l.apart(Finish { pending: self, end });
+        } else {
+            self.add_up(l, false, end);
+        }
+    }
+
+    #[inline(always)]
+    fn add_up<L: Lane>(&mut self, l: L, has_log: bool, end: usize) {
         let first = (end - 1) / ROWS * ROWS;
         let mut losses = OfRows::ZEROS;
         for row in (first..end).step_by(L::N) {
@@ -266,7 +299,7 @@ impl<'a> Pending<'a> {
     }
 }
 
-/// [`Pending::finish`] with logarithms, apart from the loops over long rows: it needs many registers, and seldom.
+/// [`Pending::finish`] with logarithms, apart from the kernels: it needs many registers, and seldom.
 struct Finish<'a, 'p> {
     pending: &'p mut Pending<'a>,
     end: usize,
@@ -277,7 +310,7 @@ impl Op for Finish<'_, '_> {
 
     #[inline(always)]
     fn run<L: Lane>(self, l: L) {
-        self.pending.finish(l, true, self.end);
+        self.pending.add_up(l, true, self.end);
     }
 }
 

@@ -10,10 +10,10 @@ pub(crate) mod softmax;
 pub(crate) mod softmax_loss;
 mod table;
 
-use crate::Rows;
-use crate::lane::{Lane, Op, Span};
+use crate::lane::{Group, Lane, Op, Span};
+use crate::{ClassIndices, Rows};
 pub(crate) use batch::Batch;
-pub(crate) use short::{Short, Side};
+pub(crate) use short::Short;
 use softmax::Ahead;
 pub(crate) use table::Table;
 
@@ -72,16 +72,20 @@ impl<M: Short> Op for ForEachRowOrGroup<'_, '_, M> {
 struct OfMap<M>(M);
 
 impl<M: Short> short::Columns for OfMap<M> {
+    fn further(&self) -> Option<Rows<'_>> {
+        self.0.further()
+    }
+
     #[inline(always)]
-    fn columns<L: Lane, R: Side<L>>(
+    fn columns<L: Lane, R: Group<L>>(
         &mut self,
         r: R,
         first: usize,
         _: Rows<'_>,
         columns: &mut [R::V],
-        more: &mut [R::V],
+        further: &mut [R::V],
     ) {
-        self.0.columns(r, first, columns, more);
+        self.0.columns(r, first, columns, further);
     }
 }
 
@@ -111,9 +115,9 @@ pub(crate) trait RowLoss {
     /// The row's part in the denominators; reads `x` only where the row is used.
     fn share(&self, row: usize, x: &[f32]) -> Share;
 
-    /// The row's dense labels, if it has any.
-    fn labels(&self, _row: usize) -> &[f32] {
-        &[]
+    /// The dense labels, if it has any; [`columns`](Self::columns) takes them too.
+    fn labels(&self) -> Option<Rows<'_>> {
+        None
     }
 
     /// Whether an element of a used row is left out.
@@ -134,18 +138,19 @@ pub(crate) trait RowLoss {
         false
     }
 
-    /// What marks the target of each row from `row` on, for [`columns`](Self::columns).
-    fn marks(&self, _row: usize, _to: &mut [f32]) {}
+    /// The classes whose marks [`columns`](Self::columns) takes.
+    fn classes(&self) -> Option<ClassIndices<'_>> {
+        None
+    }
 
     /// The losses of the short rows that start with `row`. The columns receive the gradient times `scale`; there is room
-    /// for as many more.
-    fn columns<L: Lane, R: Side<L>>(
+    /// for as many more. What an ignored row is given does not matter.
+    fn columns<L: Lane, R: Group<L>>(
         &self,
         r: R,
-        _row: usize,
-        _mark: R::V,
+        _marks: R::V,
         _columns: &mut [R::V],
-        _more: &mut [R::V],
+        _labels: &mut [R::V],
         _scale: R::V,
     ) -> Parts<R::V> {
         let nan = r.splat(f32::NAN);

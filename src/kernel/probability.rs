@@ -141,8 +141,8 @@ pub(crate) struct Labelled<'a> {
 }
 
 impl RowLoss for Labelled<'_> {
-    fn labels(&self, row: usize) -> &[f32] {
-        self.targets.row(row)
+    fn labels(&self) -> Option<Rows<'_>> {
+        Some(self.targets)
     }
 
     #[inline(always)]
@@ -178,8 +178,8 @@ pub(crate) struct Binary<'a> {
 }
 
 impl RowLoss for Binary<'_> {
-    fn labels(&self, row: usize) -> &[f32] {
-        self.targets.row(row)
+    fn labels(&self) -> Option<Rows<'_>> {
+        Some(self.targets)
     }
 
     #[inline(always)]

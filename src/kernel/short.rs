@@ -26,8 +26,12 @@ pub(crate) trait Short {
 
     /// What it does to a long row.
     fn row<L: Lane>(&self, l: L, row: usize, span: Span<'_>, ahead: Ahead<'_>);
-    /// `row` is the first of those in `columns`. There is room for as many columns more.
-    fn columns<L: Lane, R: Side<L>>(&self, r: R, row: usize, columns: &mut [R::V], more: &mut [R::V]);
+    /// As [`Columns::further`].
+    fn further(&self) -> Option<Rows<'_>> {
+        None
+    }
+    /// `row` is the first of those in `columns`.
+    fn columns<L: Lane, R: Group<L>>(&self, r: R, row: usize, columns: &mut [R::V], further: &mut [R::V]);
 }
 
 /// How many lanes the rows of a table fill. `waits` is as in [`taken`].
@@ -58,14 +62,19 @@ pub(super) fn taken<L: Lane>(rows: Rows<'_>, waits: bool) -> usize {
 
 /// What is done to the columns of many rows, a vector of them or some side by side.
 pub(super) trait Columns {
-    /// `first` is the number of the first row, and `rows` the table as it stands. There is room for as many columns more.
-    fn columns<L: Lane, R: Side<L>>(
+    /// A table of the same shape that is read too.
+    fn further(&self) -> Option<Rows<'_>> {
+        None
+    }
+    /// `first` is the number of the first row, and `rows` the table as it stands. `further` are the columns of that table,
+    /// if there is one.
+    fn columns<L: Lane, R: Group<L>>(
         &mut self,
         r: R,
         first: usize,
         rows: Rows<'_>,
         columns: &mut [R::V],
-        more: &mut [R::V],
+        further: &mut [R::V],
     );
 }
 
@@ -98,11 +107,14 @@ fn of_classes<L: Lane, const MOST: usize>(
 ) {
     let end = rows.end;
     let apart = MOST > SHORT;
-    let (mut columns, mut more) = ([l.splat(0.0); MOST], [l.splat(0.0); MOST]);
-    let (Some(columns), Some(more)) = (columns.get_mut(..classes), more.get_mut(..classes)) else { return };
+    let (mut columns, mut further) = ([l.splat(0.0); MOST], [l.splat(0.0); MOST]);
+    let (Some(columns), Some(further)) = (columns.get_mut(..classes), further.get_mut(..classes)) else { return };
     for row in rows.step_by(L::N) {
         read(l, table.as_rows(), row, columns, apart);
-        f.columns(l, row, table.as_rows(), columns, more);
+        if let Some(rows) = f.further() {
+            read(l, rows, row, further, apart);
+        }
+        f.columns(l, row, table.as_rows(), columns, further);
         if let Some((data, stride)) = table.write_from(row) {
             store(l, columns, data, Grid { stride, rows: end - row }, apart);
         }
@@ -115,28 +127,19 @@ fn of_classes<L: Lane, const MOST: usize>(
 fn of_two_classes<L: Lane>(l: L, table: &mut Table<'_>, f: &mut impl Columns) -> usize {
     let rows = table.as_rows().rows();
     // What is pending of a batch has room for `ROWS`.
-    if L::N == 1 || 4 * L::N > ROWS || !table.is_gapless() {
+    let all_are_gapless = table.is_gapless() && f.further().is_none_or(|rows| rows.is_gapless());
+    if L::N == 1 || 4 * L::N > ROWS || !all_are_gapless {
         return 0;
     }
     let chunks = 8 * L::N / LANES;
     let mut row = 0;
     while row + 4 * L::N <= rows {
-        let Some(data) = table.as_rows().data_from(row).0.as_chunks().0.get(..chunks) else { break };
-        let pair = {
-            #[inline(always)]
-            |v: usize| {
-                let vector = {
-                    #[inline(always)]
-                    |i| {
-                        let (chunk, k) = place::<L>(i * L::N);
-                        data.get(chunk).map_or(l.splat(0.0), |chunk| l.load(chunk, k))
-                    }
-                };
-                l.deinterleaved(vector(2 * v), vector(2 * v + 1))
-            }
+        let mut columns = read_pairs(l, table.as_rows(), row);
+        let mut further = match f.further() {
+            Some(rows) => read_pairs(l, rows, row),
+            None => [[l.splat(0.0); 4]; 2],
         };
-        let mut columns = transposed([pair(0), pair(1), pair(2), pair(3)]);
-        f.columns(Four(l), row, table.as_rows(), &mut columns, &mut [[l.splat(0.0); 4]; 2]);
+        f.columns::<L, _>(Four(l), row, table.as_rows(), &mut columns, &mut further);
         if let Some((data, _)) = table.write_from(row) {
             let Some(data) = data.as_chunks_mut().0.get_mut(..chunks) else { break };
             let mut put = {
@@ -162,54 +165,25 @@ fn of_two_classes<L: Lane>(l: L, table: &mut Table<'_>, f: &mut impl Columns) ->
     row
 }
 
+/// Two columns of four vectors of rows, between which there are no gaps.
 #[inline(always)]
-fn transposed<V>([[a, b], [c, d], [e, f], [g, h]]: [[V; 2]; 4]) -> [[V; 4]; 2] {
+fn read_pairs<L: Lane>(l: L, rows: Rows<'_>, row: usize) -> [[L::V; 4]; 2] {
+    let data = rows.data_from(row).0.as_chunks().0;
+    let pair = {
+        #[inline(always)]
+        |v: usize| {
+            let vector = {
+                #[inline(always)]
+                |i| {
+                    let (chunk, k) = place::<L>(i * L::N);
+                    data.get(chunk).map_or(l.splat(0.0), |chunk| l.load(chunk, k))
+                }
+            };
+            l.deinterleaved(vector(2 * v), vector(2 * v + 1))
+        }
+    };
+    let [[a, b], [c, d], [e, f], [g, h]] = [pair(0), pair(1), pair(2), pair(3)];
     [[a, c, e, g], [b, d, f, h]]
-}
-
-/// Vectors of rows side by side.
-pub(crate) trait Side<L: Lane>: Group<L> {
-    /// The columns of the rows from `row` on; where there are no more, anything.
-    fn read_rows(self, rows: Rows<'_>, row: usize, columns: &mut [Self::V]);
-
-    /// What `f` gives for each of the rows from `first` on.
-    #[inline(always)]
-    fn of_rows(self, first: usize, f: impl Fn(usize) -> f32) -> Self::V {
-        let mut numbers = [[0.0; LANES]; 4];
-        for (i, number) in numbers.as_flattened_mut().iter_mut().enumerate().take(Self::VECTORS * L::N) {
-            *number = f(first + i);
-        }
-        self.of(
-            #[inline(always)]
-            |v| {
-                let (chunk, k) = place::<L>(v * L::N);
-                numbers.get(chunk).map_or(self.base().splat(0.0), |chunk| self.base().load(chunk, k))
-            },
-        )
-    }
-}
-
-impl<L: Lane> Side<L> for L {
-    #[inline(always)]
-    fn read_rows(self, rows: Rows<'_>, row: usize, columns: &mut [L::V]) {
-        read(self, rows, row, columns, columns.len() > SHORT);
-    }
-}
-
-/// Of two columns.
-impl<L: Lane> Side<L> for Four<L> {
-    #[inline(always)]
-    fn read_rows(self, rows: Rows<'_>, row: usize, columns: &mut [Self::V]) {
-        let mut pairs = [[self.0.splat(0.0); 2]; 4];
-        for (v, pair) in pairs.iter_mut().enumerate() {
-            if row + v * L::N < rows.rows() {
-                read(self.0, rows, row + v * L::N, pair, false);
-            }
-        }
-        for (column, four) in columns.iter_mut().zip(transposed(pairs)) {
-            *column = four;
-        }
-    }
 }
 
 #[inline(always)]
@@ -221,7 +195,7 @@ fn read<L: Lane>(l: L, rows: Rows<'_>, row: usize, columns: &mut [L::V], apart: 
         for (i, column) in columns.iter_mut().enumerate() {
             *column = l.splat(data.get(i).copied().unwrap_or_default());
         }
-    } else if apart {
+    } else if apart || at.rows < L::N {
         l.columns_apart(data, at, columns);
     } else {
         l.columns(data, at, columns);
@@ -236,7 +210,7 @@ fn store<L: Lane>(l: L, columns: &[L::V], data: &mut [f32], at: Grid, apart: boo
                 *to = l.first(column);
             }
         }
-    } else if apart {
+    } else if apart || at.rows < L::N {
         l.store_columns_apart(columns, data, at);
     } else {
         l.store_columns(columns, data, at);

@@ -13,7 +13,7 @@
 use super::elementwise::neg;
 use super::short::{columns_of, weights_of};
 use super::softmax::Ahead;
-use super::{Parts, RowLoss, Share, Side, short, weight_at};
+use super::{Parts, RowLoss, Share, short, weight_at};
 use crate::Rows;
 use crate::lane::{Arithmetic, Group, Lane, Span, Stream, walk, walk_large};
 use crate::math::{log1p_of_scaled, scaled_exp_nonpos, scaled_one};
@@ -54,8 +54,8 @@ impl RowLoss for Logits<'_> {
         self.targets.row(row).get(index) == Some(&self.ignore_value)
     }
 
-    fn labels(&self, row: usize) -> &[f32] {
-        self.targets.row(row)
+    fn labels(&self) -> Option<Rows<'_>> {
+        Some(self.targets)
     }
 
     #[inline(always)]
@@ -103,16 +103,14 @@ impl RowLoss for Logits<'_> {
     }
 
     #[inline(always)]
-    fn columns<L: Lane, R: Side<L>>(
+    fn columns<L: Lane, R: Group<L>>(
         &self,
         r: R,
-        row: usize,
         _: R::V,
         columns: &mut [R::V],
         targets: &mut [R::V],
         scale: R::V,
     ) -> Parts<R::V> {
-        r.read_rows(self.targets, row, targets);
         let [linear] = if self.is_plain() {
             short::sums(r, columns, &mut Plain::<R> { targets, scale })
         } else {

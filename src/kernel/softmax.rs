@@ -20,7 +20,7 @@
 
 use super::batch::OfRows;
 use super::short::{self, Short, columns_of};
-use super::{IS_FIRMWARE, Side, Table, weight_at};
+use super::{IS_FIRMWARE, Table, weight_at};
 use crate::lane::{Arithmetic, Group, Lane, Op, Peak, Span, Stream, Vs, map_streamed, walk, walk_without};
 use crate::math::{OVER_TWO_64, exp, exp_nonpos, factor, log1p, scaled_exp_nonpos, scaled_one};
 use crate::{EmptyRow, Rows};
@@ -55,6 +55,15 @@ impl<'a> Ahead<'a> {
         match self.look.take() {
             Some(look) => look,
             None => FirstLook::at(l, x),
+        }
+    }
+
+    /// m, where there is no other statistic to be found with it.
+    #[inline(always)]
+    pub(super) fn peak<L: Lane>(&mut self, l: L, x: &[f32]) -> Peak {
+        match self.look.take() {
+            Some(look) => look.peak,
+            None => Peak::of(l, x),
         }
     }
 
@@ -306,7 +315,7 @@ impl Short for Softmax<'_> {
     }
 
     #[inline(always)]
-    fn columns<L: Lane, R: Side<L>>(&self, l: R, row: usize, columns: &mut [R::V], _: &mut [R::V]) {
+    fn columns<L: Lane, R: Group<L>>(&self, l: R, row: usize, columns: &mut [R::V], _: &mut [R::V]) {
         let factors = match self.factors {
             Some(factors) => l.of(
                 #[inline(always)]
@@ -356,7 +365,7 @@ impl Short for LogSoftmax {
     }
 
     #[inline(always)]
-    fn columns<L: Lane, R: Side<L>>(&self, l: R, _: usize, columns: &mut [R::V], _: &mut [R::V]) {
+    fn columns<L: Lane, R: Group<L>>(&self, l: R, _: usize, columns: &mut [R::V], _: &mut [R::V]) {
         let m = short::max(l, columns);
         let r = short::rest(l, columns, m, false);
         let log = unless_empty(l, self.empty_row, r, log1p(l, r));
@@ -417,7 +426,7 @@ struct LogSums<'a> {
 
 impl short::Columns for LogSums<'_> {
     #[inline(always)]
-    fn columns<L: Lane, R: Side<L>>(&mut self, r: R, first: usize, x: Rows<'_>, columns: &mut [R::V], _: &mut [R::V]) {
+    fn columns<L: Lane, R: Group<L>>(&mut self, r: R, first: usize, x: Rows<'_>, columns: &mut [R::V], _: &mut [R::V]) {
         let m = short::max(r, columns);
         let sum = sum_of(r, m, short::rest(r, columns, m, false));
         let (mut largest, mut sums) = (OfRows::ZEROS, OfRows::ZEROS);
@@ -459,9 +468,12 @@ impl Short for SoftmaxBackward<'_> {
             |dy, [y]| (g.mul(y, g.sub(dy, dot)), []),
         );
     }
+    fn further(&self) -> Option<Rows<'_>> {
+        Some(self.y)
+    }
+
     #[inline(always)]
-    fn columns<L: Lane, R: Side<L>>(&self, l: R, row: usize, columns: &mut [R::V], y: &mut [R::V]) {
-        l.read_rows(self.y, row, y);
+    fn columns<L: Lane, R: Group<L>>(&self, l: R, _: usize, columns: &mut [R::V], y: &mut [R::V]) {
         let [dot] = short::sums(l, columns, &mut Products::<R> { y });
         for (dy, &mut y) in columns.iter_mut().zip(y) {
             *dy = l.mul(y, l.sub(*dy, dot));
@@ -510,9 +522,12 @@ impl Short for LogSoftmaxBackward<'_> {
             |dy, [y]| (g.sub(dy, g.mul(exp(g, y), sum)), []),
         );
     }
+    fn further(&self) -> Option<Rows<'_>> {
+        Some(self.y)
+    }
+
     #[inline(always)]
-    fn columns<L: Lane, R: Side<L>>(&self, l: R, row: usize, columns: &mut [R::V], y: &mut [R::V]) {
-        l.read_rows(self.y, row, y);
+    fn columns<L: Lane, R: Group<L>>(&self, l: R, _: usize, columns: &mut [R::V], y: &mut [R::V]) {
         let [sum] = short::sums(l, columns, &mut Themselves);
         for (dy, &mut y) in columns.iter_mut().zip(y) {
             *dy = l.sub(*dy, l.mul(exp(l, y), sum));

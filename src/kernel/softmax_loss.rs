@@ -15,8 +15,8 @@
 
 use super::short::{self, columns_of, weights_of};
 use super::softmax::{Ahead, Leave, Rescale, inverse_of, rest_of, rest_of_all};
-use super::{Parts, RowLoss, Share, Side, weight_at};
-use crate::lane::{Arithmetic, Group, Lane, Peak, Span, Stream, counted, walk, walk_without};
+use super::{Parts, RowLoss, Share, weight_at};
+use crate::lane::{Arithmetic, Group, Lane, Span, Stream, counted, walk, walk_without};
 use crate::loss::{EmptyRow, PositivesScale};
 use crate::math::{OVER_TWO_64, factor, scaled_exp_nonpos, scaled_one};
 use crate::targets::Class;
@@ -100,10 +100,51 @@ fn hot<L: Lane>(
     Parts { linear: factor * distance, slope: factor * total, r: row.r }
 }
 
+/// What turns exponentials and labels into a gradient.
+struct Slope<A: Arithmetic> {
+    total: A::V,
+    scale: A::V,
+    inverse: A::V,
+    rest: A::V,
+    /// p T scale of an exponential e is e * per_exp * OVER_TWO_64.
+    per_exp: A::V,
+}
+
+impl<A: Arithmetic> Slope<A> {
+    #[inline(always)]
+    fn new(l: A, total: A::V, scale: A::V, r: A::V) -> Self {
+        let scaled_inverse = inverse_of(l, r);
+        let inverse = l.mul(scaled_inverse, l.splat(factor::<A>()));
+        let per_exp = l.mul(l.mul(total, scaled_inverse), scale);
+        Self { total, scale, inverse, rest: l.mul(r, inverse), per_exp }
+    }
+
+    /// The same in each vector of a group.
+    #[inline(always)]
+    fn repeat<G: Group<A>>(&self, g: G) -> Slope<G> {
+        Slope {
+            total: g.repeat(self.total),
+            scale: g.repeat(self.scale),
+            inverse: g.repeat(self.inverse),
+            rest: g.repeat(self.rest),
+            per_exp: g.repeat(self.per_exp),
+        }
+    }
+
+    /// (2), or (3) where the exponential is 1.
+    #[inline(always)]
+    fn gradient(&self, l: A, e: A::V, q: A::V) -> A::V {
+        let scaled = l.mul(q, self.scale);
+        let certain = l.sub(l.mul(l.mul(l.sub(self.total, q), self.scale), self.inverse), l.mul(scaled, self.rest));
+        let uncertain = l.sub(l.mul(l.mul(e, self.per_exp), l.splat(OVER_TWO_64)), scaled);
+        l.select(l.eq(e, l.splat(scaled_one::<A>())), certain, uncertain)
+    }
+}
+
 /// Labels `q_i = w_i (on t_i + off)` of every class, all divided by the number of positives if so wished. Label smoothing
 /// has on = 1 - epsilon, off = epsilon / C.
 pub(crate) struct Dense<'a> {
-    pub(crate) labels: Labels<'a>,
+    pub(crate) targets: Rows<'a>,
     pub(crate) class_weights: Option<&'a [f32]>,
     pub(crate) on: f32,
     pub(crate) off: f32,
@@ -116,37 +157,12 @@ pub(crate) struct Dense<'a> {
     pub(crate) empty_row: EmptyRow,
 }
 
-/// The t of [`Dense`].
-pub(crate) enum Labels<'a> {
-    /// t_i = [i = class]: the passes take them as 0, and the class has more than its label.
-    Indexed(Indexed<'a>),
-    Rows(Rows<'a>),
-}
-
-/// The class of a row that has more than its dense label.
-#[derive(Clone, Copy)]
-struct Hot<V> {
-    more: V,
-    /// m - s
-    distance: V,
-}
-
 /// (1) and what it needs beside the exponentials, before the row is divided: T, the first sum, and how many t are not 0.
 struct Sums<V> {
     r: V,
     total: V,
     distance: V,
     nonzero: V,
-}
-
-/// What turns exponentials and labels into a gradient.
-struct Slope<A: Arithmetic> {
-    total: A::V,
-    scale: A::V,
-    inverse: A::V,
-    rest: A::V,
-    /// p T scale of an exponential e is e * per_exp * OVER_TWO_64.
-    per_exp: A::V,
 }
 
 impl Dense<'_> {
@@ -174,41 +190,16 @@ impl Dense<'_> {
 
     /// (1) and (2) of a row, or of rows.
     #[inline(always)]
-    fn settle<A: Arithmetic>(
-        &self,
-        l: A,
-        sums: Sums<A::V>,
-        hot: Option<Hot<A::V>>,
-        scale: A::V,
-    ) -> (Parts<A::V>, Slope<A>) {
-        let Sums { r, mut total, mut distance, nonzero } = sums;
-        if let Some(Hot { more, distance: of_hot }) = hot {
-            total = l.add(total, more);
-            distance = l.add(distance, l.weigh(more, of_hot));
-        }
+    fn settle<A: Arithmetic>(&self, l: A, sums: Sums<A::V>, scale: A::V) -> (Parts<A::V>, Slope<A>) {
+        let Sums { r, total, distance, nonzero } = sums;
         // An infinite label is no label: its row is NaN.
         let size = l.bits_and(total, l.splat_bits(0x7fff_ffff));
-        total = l.select(l.eq(size, l.splat(f32::INFINITY)), l.splat(f32::NAN), total);
+        let total = l.select(l.eq(size, l.splat(f32::INFINITY)), l.splat(f32::NAN), total);
         let divided = positives_scale(l, self.scale, nonzero, total);
-        let scale = l.mul(scale, divided);
-        let scaled_inverse = inverse_of(l, r);
-        let inverse = l.mul(scaled_inverse, l.splat(factor::<A>()));
         // The article's printed backward has the labels 1, and as many of them as are not 0.
         let of_gradient = if self.binarize { nonzero } else { total };
-        let per_exp = l.mul(l.mul(of_gradient, scaled_inverse), scale);
-        let slope = Slope { total: of_gradient, scale, inverse, rest: l.mul(r, inverse), per_exp };
+        let slope = Slope::new(l, of_gradient, l.mul(scale, divided), r);
         (Parts { linear: l.mul(divided, distance), slope: l.mul(divided, total), r }, slope)
-    }
-}
-
-impl<A: Arithmetic> Slope<A> {
-    /// (2), or (3) where the exponential is 1.
-    #[inline(always)]
-    fn gradient(&self, l: A, e: A::V, q: A::V) -> A::V {
-        let scaled = l.mul(q, self.scale);
-        let certain = l.sub(l.mul(l.mul(l.sub(self.total, q), self.scale), self.inverse), l.mul(scaled, self.rest));
-        let uncertain = l.sub(l.mul(l.mul(e, self.per_exp), l.splat(OVER_TWO_64)), scaled);
-        l.select(l.eq(e, l.splat(scaled_one::<A>())), certain, uncertain)
     }
 }
 
@@ -218,57 +209,40 @@ fn not_zero<A: Arithmetic>(l: A, t: A::V) -> A::V {
     l.zero_where(l.eq(t, l.splat(0.0)), l.splat(1.0))
 }
 
+/// The factor of a multi-label row with `count` labels that are not 0 and the sum `total`; 1/0 is taken as 0.
+#[inline(always)]
+fn positives_scale<A: Arithmetic>(l: A, scale: PositivesScale, count: A::V, total: A::V) -> A::V {
+    let divisor = match scale {
+        PositivesScale::CountNonzero => count,
+        PositivesScale::SumLabels => total,
+        PositivesScale::None => return l.splat(1.0),
+    };
+    l.zero_where(l.eq(divisor, l.splat(0.0)), l.div(l.splat(1.0), divisor))
+}
+
 impl RowLoss for Dense<'_> {
     const HAS_LOG: bool = true;
 
-    fn labels(&self, row: usize) -> &[f32] {
-        match &self.labels {
-            Labels::Indexed(_) => &[],
-            Labels::Rows(targets) => targets.row(row),
-        }
+    fn labels(&self) -> Option<Rows<'_>> {
+        Some(self.targets)
     }
 
     #[inline(always)]
     fn share(&self, row: usize, x: &[f32]) -> Share {
-        match &self.labels {
-            Labels::Indexed(labels) => {
-                let share = labels.share(row, x);
-                // Smoothed labels reach classes whose weight is not 0.
-                Share { active: share.rows > 0, ..share }
-            }
-            Labels::Rows(targets) => {
-                let is_empty = self.needs_positive && targets.row(row).iter().all(|&t| t == 0.0);
-                if is_empty || left_out(self.empty_row, x) { Share::NONE } else { Share::of_row(1.0, x.len()) }
-            }
-        }
+        let is_empty = self.needs_positive && self.targets.row(row).iter().all(|&t| t == 0.0);
+        if is_empty || left_out(self.empty_row, x) { Share::NONE } else { Share::of_row(1.0, x.len()) }
     }
 
     fn uniform_share(&self, classes: usize) -> Option<Share> {
-        match &self.labels {
-            Labels::Indexed(labels) => labels.uniform_share(classes),
-            Labels::Rows(_) => {
-                let uniform = !self.needs_positive && self.empty_row == EmptyRow::Nan;
-                uniform.then(|| Share::of_row(1.0, classes))
-            }
-        }
+        let uniform = !self.needs_positive && self.empty_row == EmptyRow::Nan;
+        uniform.then(|| Share::of_row(1.0, classes))
     }
 
     #[inline(always)]
-    fn row<L: Lane>(&self, l: L, row: usize, mut span: Span<'_>, _: Ahead<'_>, scale: f32) -> Parts {
-        let (labels, hot_class, more) = match &self.labels {
-            Labels::Indexed(labels) => match labels.targets.class(row, labels.ignore_index) {
-                Class::Index(class) => (Stream::Splat(0.0), class, self.weights().at(class) * self.on),
-                Class::Ignored => return Parts::default(),
-            },
-            Labels::Rows(targets) => (Stream::Slice(targets.row(row)), usize::MAX, 0.0),
-        };
-        let peak = Peak::of(l, span.read());
+    fn row<L: Lane>(&self, l: L, row: usize, mut span: Span<'_>, mut ahead: Ahead<'_>, scale: f32) -> Parts {
+        let peak = ahead.peak(l, span.read());
         let (g, m) = (l.group(), l.group().splat(peak.largest));
-        let hot = match span.read().get(hot_class) {
-            Some(s) => Some(Hot { more: l.splat(more), distance: l.splat(peak.largest - s) }),
-            None => None,
-        };
-        let streams = [labels, self.weights()];
+        let streams = [Stream::Slice(self.targets.row(row)), self.weights()];
         let (ones, [sum, total, distance, nonzero]) = walk_without(
             l,
             &mut span,
@@ -278,41 +252,19 @@ impl RowLoss for Dense<'_> {
             #[inline(always)]
             |x, of_x| self.terms(g, m, x, of_x),
         );
-        let sums = Sums {
-            r: l.splat(rest_of(l, ones, sum)),
-            total: l.splat(total),
-            distance: l.splat(distance),
-            nonzero: l.splat(nonzero),
-        };
-        let (parts, slope) = self.settle(l, sums, hot, l.splat(scale));
+        let [r, total, distance, nonzero] = [rest_of(l, ones, sum), total, distance, nonzero].map(|x| l.splat(x));
+        let (parts, slope) = self.settle(l, Sums { r, total, distance, nonzero }, l.splat(scale));
         if span.is_written() {
-            let exps = span.write();
-            // Before the pass, which is in place.
-            let of_hot = match exps.get(hot_class) {
-                Some(&e) => {
-                    let off = self.weights().at(hot_class) * self.off;
-                    l.first(slope.gradient(l, l.splat(e), l.splat(more + off)))
-                }
-                None => 0.0,
-            };
-            let slope = Slope::<L::Group> {
-                total: g.splat(l.first(slope.total)),
-                scale: g.splat(l.first(slope.scale)),
-                inverse: g.splat(l.first(slope.inverse)),
-                rest: g.splat(l.first(slope.rest)),
-                per_exp: g.splat(l.first(slope.per_exp)),
-            };
+            ahead.go_on(l);
+            let slope = slope.repeat(g);
             walk(
                 l,
-                &mut Span::in_place(&mut *exps),
+                &mut Span::in_place(span.write()),
                 0.0,
                 streams,
                 #[inline(always)]
                 |e, [t, w]| (slope.gradient(g, e, self.label_of_gradient(g, t, w)), []),
             );
-            if let Some(gradient) = exps.get_mut(hot_class) {
-                *gradient = of_hot;
-            }
         }
         Parts { linear: l.first(parts.linear), slope: l.first(parts.slope), r: l.first(parts.r) }
     }
@@ -322,58 +274,22 @@ impl RowLoss for Dense<'_> {
     }
 
     #[inline(always)]
-    fn marks(&self, row: usize, to: &mut [f32]) {
-        if let Labels::Indexed(labels) = &self.labels {
-            labels.marks(row, to);
-        }
-    }
-
-    #[inline(always)]
-    fn columns<L: Lane, R: Side<L>>(
+    fn columns<L: Lane, R: Group<L>>(
         &self,
         l: R,
-        row: usize,
-        class: R::V,
+        _: R::V,
         columns: &mut [R::V],
         labels: &mut [R::V],
         scale: R::V,
     ) -> Parts<R::V> {
-        let more = match &self.labels {
-            Labels::Indexed(indexed) => {
-                labels.fill(l.splat(0.0));
-                Some(l.mul(indexed.weights(l, row), l.splat(self.on)))
-            }
-            Labels::Rows(targets) => {
-                l.read_rows(*targets, row, labels);
-                None
-            }
-        };
-        let is_hot = {
-            #[inline(always)]
-            |column: usize| l.eq(class, l.splat(ClassIndices::mark(column)))
-        };
         let m = short::max(l, columns);
-        let hot = match more {
-            Some(more) => {
-                let mut logit = l.splat(0.0);
-                for (i, &x) in columns.iter().enumerate() {
-                    logit = l.select(is_hot(i), x, logit);
-                }
-                Some(Hot { more, distance: l.sub(m, logit) })
-            }
-            None => None,
-        };
         let mut terms = DenseTerms::<R> { dense: self, labels, m, ones: l.splat(0.0) };
         let [sum, total, distance, nonzero] = short::sums(l, columns, &mut terms);
         let r = rest_of_all(l, terms.ones, sum);
-        let (parts, slope) = self.settle(l, Sums { r, total, distance, nonzero }, hot, scale);
+        let (parts, slope) = self.settle(l, Sums { r, total, distance, nonzero }, scale);
         for (i, e) in columns.iter_mut().enumerate() {
             let [t, w] = terms.of_columns(l, i);
-            let mut q = self.label_of_gradient(l, t, w);
-            if let Some(more) = more {
-                q = l.select(is_hot(i), l.add(more, q), q);
-            }
-            *e = slope.gradient(l, *e, q);
+            *e = slope.gradient(l, *e, self.label_of_gradient(l, t, w));
         }
         parts
     }
@@ -420,20 +336,36 @@ pub(crate) struct Indexed<'a> {
     pub(crate) empty_row: EmptyRow,
 }
 
-impl Indexed<'_> {
+/// The classes of many rows, by their marks.
+#[derive(Clone, Copy)]
+struct HotOfRows<A: Arithmetic> {
+    marks: A::V,
+}
+
+impl<A: Arithmetic> HotOfRows<A> {
     #[inline(always)]
-    fn weights<L: Lane, R: Side<L>>(&self, l: R, row: usize) -> R::V {
-        if self.class_weights.is_none() {
-            return l.splat(1.0);
+    fn is(self, l: A, column: usize) -> A::M {
+        l.eq(self.marks, l.splat(ClassIndices::mark(column)))
+    }
+
+    /// The hot one of each row's columns.
+    #[inline(always)]
+    fn of(self, l: A, columns: &[A::V]) -> A::V {
+        let mut hot = l.splat(0.0);
+        for (i, &column) in columns.iter().enumerate() {
+            hot = l.select(self.is(l, i), column, hot);
         }
-        l.of_rows(
-            row,
-            #[inline(always)]
-            |row| match self.targets.class(row, self.ignore_index) {
-                Class::Index(class) => weight_at(self.class_weights, class),
-                Class::Ignored => 1.0,
-            },
-        )
+        hot
+    }
+
+    /// 1 without weights.
+    #[inline(always)]
+    fn weight(self, l: A, class_weights: Option<&[f32]>) -> A::V {
+        let mut hot = l.splat(1.0);
+        for (i, &weight) in class_weights.unwrap_or_default().iter().enumerate() {
+            hot = l.select(self.is(l, i), l.splat(weight), hot);
+        }
+        hot
     }
 }
 
@@ -466,43 +398,26 @@ impl RowLoss for Indexed<'_> {
         uniform.then(|| Share::of_row(1.0, classes))
     }
 
-    #[inline(always)]
-    fn marks(&self, row: usize, to: &mut [f32]) {
-        self.targets.marks(row, to);
+    fn classes(&self) -> Option<ClassIndices<'_>> {
+        Some(self.targets)
     }
 
     #[inline(always)]
-    fn columns<L: Lane, R: Side<L>>(
+    fn columns<L: Lane, R: Group<L>>(
         &self,
         l: R,
-        row: usize,
-        class: R::V,
+        marks: R::V,
         columns: &mut [R::V],
         _: &mut [R::V],
         scale: R::V,
     ) -> Parts<R::V> {
-        let q = self.weights(l, row);
-        let is_hot = {
-            #[inline(always)]
-            |column: usize| l.eq(class, l.splat(ClassIndices::mark(column)))
-        };
-
-        let m = short::max(l, columns);
-        let mut logit = l.splat(0.0);
-        for (i, &x) in columns.iter().enumerate() {
-            logit = l.select(is_hot(i), x, logit);
-        }
+        let (classes, m) = (HotOfRows::<R> { marks }, short::max(l, columns));
+        let (q, logit) = (classes.weight(l, self.class_weights), classes.of(l, columns));
         let r = short::rest(l, columns, m, true);
         let inverse = inverse_of(l, r);
-        let mut hot = l.splat(0.0);
-        if columns.len() > 4 {
-            // Once more, which is less than to look for it in all columns.
-            hot = scaled_exp_nonpos(l, l.sub(logit, m));
-        } else {
-            for (i, &e) in columns.iter().enumerate() {
-                hot = l.select(is_hot(i), e, hot);
-            }
-        }
+        // Once more, which is less than to look for it in many columns.
+        let again = columns.len() > 4;
+        let hot = if again { scaled_exp_nonpos(l, l.sub(logit, m)) } else { classes.of(l, columns) };
 
         let scaled = l.mul(q, scale);
         let is_one = l.eq(hot, l.splat(scaled_one::<R>()));
@@ -511,21 +426,172 @@ impl RowLoss for Indexed<'_> {
         let hot = l.select(is_one, l.sub(l.splat(0.0), certain), l.sub(rescale.apply(l, hot), scaled));
         // In one pass: a blend with what is in memory would become a masked store, which takes long.
         for (i, e) in columns.iter_mut().enumerate() {
-            *e = l.select(is_hot(i), hot, rescale.apply(l, *e));
+            *e = l.select(classes.is(l, i), hot, rescale.apply(l, *e));
         }
         Parts { linear: l.weigh(q, l.sub(m, logit)), slope: q, r }
     }
 }
 
-/// The factor of a multi-label row with `count` labels that are not 0 and the sum `total`; 1/0 is taken as 0.
-#[inline(always)]
-fn positives_scale<A: Arithmetic>(l: A, scale: PositivesScale, count: A::V, total: A::V) -> A::V {
-    let divisor = match scale {
-        PositivesScale::CountNonzero => count,
-        PositivesScale::SumLabels => total,
-        PositivesScale::None => return l.splat(1.0),
-    };
-    l.zero_where(l.eq(divisor, l.splat(0.0)), l.div(l.splat(1.0), divisor))
+/// Class indices with label smoothing: `q_i = w_i (on [i = class] + off)`.
+pub(crate) struct Smoothed<'a> {
+    labels: Indexed<'a>,
+    on: f32,
+    off: f32,
+    /// The sum of `w_i off` over all classes.
+    spread: f32,
+}
+
+impl<'a> Smoothed<'a> {
+    /// on = 1 - epsilon, off = epsilon / C
+    pub(crate) fn new(labels: Indexed<'a>, epsilon: f32, classes: usize) -> Self {
+        let off = epsilon / classes as f32;
+        let spread = match labels.class_weights {
+            Some(weights) => weights.iter().map(|&weight| f64::from(weight) * f64::from(off)).sum::<f64>() as f32,
+            None => epsilon,
+        };
+        Self { labels, on: 1.0 - epsilon, off, spread }
+    }
+
+    /// A scaled exponential, and the terms of an element but for what the class has more.
+    #[inline(always)]
+    fn terms<A: Arithmetic>(&self, l: A, m: A::V, x: A::V, w: A::V) -> (A::V, [A::V; 2]) {
+        let distance = l.sub(x, m);
+        let e = scaled_exp_nonpos(l, distance);
+        (e, [e, l.weigh(l.mul(w, l.splat(-self.off)), distance)])
+    }
+
+    #[inline(always)]
+    fn of_class<L: Lane>(
+        &self,
+        l: L,
+        (mut span, mut ahead): (Span<'_>, Ahead<'_>),
+        class: usize,
+        weights: Stream<'_>,
+        scale: f32,
+    ) -> Parts {
+        let peak = ahead.peak(l, span.read());
+        let (g, m) = (l.group(), l.group().splat(peak.largest));
+        let (weight, s) = (weights.at(class), span.read().get(class).copied().unwrap_or(f32::NAN));
+        let more = weight * self.on;
+        let total = more + self.spread;
+        let of_class = distance_of(more, peak.largest, s);
+        let (ones, [sum, distance]) = walk_without(
+            l,
+            &mut span,
+            (scaled_one::<L>(), peak),
+            f32::NEG_INFINITY,
+            [weights],
+            #[inline(always)]
+            |x, [w]| self.terms(g, m, x, w),
+        );
+        let r = rest_of(l, ones, sum);
+        if span.is_written() {
+            let slope = Slope::new(l, l.splat(total), l.splat(scale), l.splat(r));
+            ahead.go_on(l);
+            let exps = span.write();
+            // Before the pass, which is in place.
+            let e = exps.get(class).copied().unwrap_or(f32::NAN);
+            let of_class = l.first(slope.gradient(l, l.splat(e), l.splat(more + weight * self.off)));
+            let slope = slope.repeat(g);
+            walk(
+                l,
+                &mut Span::in_place(&mut *exps),
+                0.0,
+                [weights],
+                #[inline(always)]
+                |e, [w]| (slope.gradient(g, e, g.mul(w, g.splat(self.off))), []),
+            );
+            if let Some(gradient) = exps.get_mut(class) {
+                *gradient = of_class;
+            }
+        }
+        Parts { linear: of_class + distance, slope: total, r }
+    }
+}
+
+impl RowLoss for Smoothed<'_> {
+    const HAS_LOG: bool = true;
+
+    #[inline(always)]
+    fn share(&self, row: usize, x: &[f32]) -> Share {
+        let share = self.labels.share(row, x);
+        // Smoothed labels reach classes whose weight is not 0.
+        Share { active: share.rows > 0, ..share }
+    }
+
+    fn uniform_share(&self, classes: usize) -> Option<Share> {
+        self.labels.uniform_share(classes)
+    }
+
+    #[inline(always)]
+    fn row<L: Lane>(&self, l: L, row: usize, span: Span<'_>, ahead: Ahead<'_>, scale: f32) -> Parts {
+        let Class::Index(class) = self.labels.targets.class(row, self.labels.ignore_index) else {
+            return Parts::default();
+        };
+        // Loops of their own: where there are none, weights cost nothing.
+        match self.labels.class_weights {
+            None => self.of_class(l, (span, ahead), class, Stream::Splat(1.0), scale),
+            Some(weights) => self.of_class(l, (span, ahead), class, Stream::Slice(weights), scale),
+        }
+    }
+
+    fn takes_columns(&self) -> bool {
+        true
+    }
+
+    fn classes(&self) -> Option<ClassIndices<'_>> {
+        self.labels.classes()
+    }
+
+    #[inline(always)]
+    fn columns<L: Lane, R: Group<L>>(
+        &self,
+        l: R,
+        marks: R::V,
+        columns: &mut [R::V],
+        _: &mut [R::V],
+        scale: R::V,
+    ) -> Parts<R::V> {
+        let (classes, m) = (HotOfRows::<R> { marks }, short::max(l, columns));
+        let (weight, logit) = (classes.weight(l, self.labels.class_weights), classes.of(l, columns));
+        let more = l.mul(weight, l.splat(self.on));
+        let total = l.add(more, l.splat(self.spread));
+        let mut terms = SmoothedTerms::<R> { loss: self, m, ones: l.splat(0.0) };
+        let [sum, distance] = short::sums(l, columns, &mut terms);
+        let r = rest_of_all(l, terms.ones, sum);
+        let slope = Slope::new(l, total, scale, r);
+        let of_class = l.add(more, l.mul(weight, l.splat(self.off)));
+        for (i, e) in columns.iter_mut().enumerate() {
+            let off = l.mul(terms.weights(l, i), l.splat(self.off));
+            *e = slope.gradient(l, *e, l.select(classes.is(l, i), of_class, off));
+        }
+        Parts { linear: l.add(l.weigh(more, l.sub(m, logit)), distance), slope: total, r }
+    }
+}
+
+/// Scaled exponentials of columns and the terms of smoothed labels.
+struct SmoothedTerms<'a, R: Arithmetic> {
+    loss: &'a Smoothed<'a>,
+    m: R::V,
+    ones: R::V,
+}
+
+impl<R: Arithmetic> SmoothedTerms<'_, R> {
+    #[inline(always)]
+    fn weights<G: Group<R>>(&self, g: G, first: usize) -> G::V {
+        weights_of(g, Stream::or(self.loss.labels.class_weights, 1.0), first)
+    }
+}
+
+impl<R: Arithmetic> short::Terms<R, 2> for SmoothedTerms<'_, R> {
+    #[inline(always)]
+    fn of<G: Group<R>>(&mut self, g: G, first: usize, x: G::V) -> (G::V, [G::V; 2]) {
+        let (e, [term, distance]) = self.loss.terms(g, g.repeat(self.m), x, self.weights(g, first));
+        let mut new = g.splat(0.0);
+        let term = counted(g, term, g.splat(scaled_one::<G>()), &mut new);
+        self.ones = g.base().add(self.ones, g.sum(new));
+        (e, [term, distance])
+    }
 }
 
 /// Multi-label rows as lists of their hot classes.

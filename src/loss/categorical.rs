@@ -176,19 +176,15 @@ impl<'a> SoftmaxCrossEntropy<'a> {
         })
     }
 
-    fn smoothed(&self, x: Rows<'_>, targets: ClassIndices<'a>) -> Result<softmax_loss::Dense<'a>, Error> {
-        Ok(self.dense(x, softmax_loss::Labels::Indexed(self.indexed(x, targets)?)))
+    fn smoothed(&self, x: Rows<'_>, targets: ClassIndices<'a>) -> Result<softmax_loss::Smoothed<'a>, Error> {
+        Ok(softmax_loss::Smoothed::new(self.indexed(x, targets)?, self.kind.label_smoothing, x.classes()))
     }
 
     fn labelled(&self, x: Rows<'_>, targets: Rows<'a>) -> Result<softmax_loss::Dense<'a>, Error> {
         targets.check_like(x, "targets")?;
-        Ok(self.dense(x, softmax_loss::Labels::Rows(targets)))
-    }
-
-    fn dense(&self, x: Rows<'_>, labels: softmax_loss::Labels<'a>) -> softmax_loss::Dense<'a> {
         let epsilon = self.kind.label_smoothing;
-        softmax_loss::Dense {
-            labels,
+        Ok(softmax_loss::Dense {
+            targets,
             class_weights: self.class_weights,
             on: 1.0 - epsilon,
             off: epsilon / x.classes() as f32,
@@ -196,7 +192,7 @@ impl<'a> SoftmaxCrossEntropy<'a> {
             scale: PositivesScale::None,
             binarize: false,
             empty_row: self.kind.empty_row,
-        }
+        })
     }
 }
 

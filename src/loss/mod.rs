@@ -512,7 +512,7 @@ impl<'a, K: Kind + Copy> Loss<'a, K> {
             if !share_of(kernel, self.row_weights, row, values).active {
                 continue;
             }
-            let labels = kernel.labels(row);
+            let labels = kernel.labels().map(|labels| labels.row(row)).unwrap_or_default();
             if self.check_finite {
                 for (argument, values) in [(K::INPUT, values), ("targets", labels)] {
                     let wrong = values.iter().enumerate().find(|&(i, x)| !x.is_finite() && !kernel.ignores(row, i));

@@ -1,7 +1,7 @@
 //! Several classes a row, from one softmax.
 
 use super::{EmptyRow, Kind, Loss, Reduction, Sealed, TakesIndices, target};
-use crate::kernel::softmax_loss::{Dense, Labels, MultiHot};
+use crate::kernel::softmax_loss::{Dense, MultiHot};
 use crate::{Error, HotClasses, Rows};
 
 /// Softmax loss with several positive classes a row, divided by their number M.
@@ -201,7 +201,7 @@ impl<'a> MultiLabelSoftmaxCrossEntropy<'a> {
         }
         self.check_positives(targets.iter().position(|t| t.iter().all(|&t| t == 0.0)))?;
         Ok(Dense {
-            labels: Labels::Rows(targets),
+            targets,
             class_weights: self.class_weights,
             on: 1.0,
             off: 0.0,
