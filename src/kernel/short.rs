@@ -260,6 +260,15 @@ pub(super) fn weights_of<R: Arithmetic, G: Group<R>>(g: G, weights: Stream<'_>, 
     )
 }
 
+/// A scaled exponential, or 0 and one more in `ones` where it is 1.
+#[inline(always)]
+pub(super) fn count_ones<R: Arithmetic, G: Group<R>>(g: G, e: G::V, ones: &mut R::V) -> G::V {
+    let mut new = g.splat(0.0);
+    let e = counted(g, e, g.splat(scaled_one::<G>()), &mut new);
+    *ones = g.base().add(*ones, g.sum(new));
+    e
+}
+
 /// The sums over the columns.
 #[inline(always)]
 pub(super) fn sums<L: Lane, R: Group<L>, const J: usize>(
@@ -442,10 +451,7 @@ impl<R: Arithmetic> Terms<R, 1> for Exps<R> {
     #[inline(always)]
     fn of<G: Group<R>>(&mut self, g: G, _: usize, x: G::V) -> (G::V, [G::V; 1]) {
         let e = scaled_exp_nonpos(g, g.sub(x, g.repeat(self.m)));
-        let mut new = g.splat(0.0);
-        let term = counted(g, e, g.splat(scaled_one::<G>()), &mut new);
-        self.ones = g.base().add(self.ones, g.sum(new));
-        (if self.keep { e } else { x }, [term])
+        (if self.keep { e } else { x }, [count_ones(g, e, &mut self.ones)])
     }
 }
 

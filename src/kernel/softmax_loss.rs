@@ -16,7 +16,7 @@
 use super::short::{self, columns_of, weights_of};
 use super::softmax::{Ahead, Leave, Rescale, inverse_of, rest_of, rest_of_all};
 use super::{Parts, RowLoss, Share, weight_at};
-use crate::lane::{Arithmetic, Group, Lane, Span, Stream, counted, walk, walk_without};
+use crate::lane::{Arithmetic, Group, Lane, Span, Stream, walk, walk_without};
 use crate::loss::{EmptyRow, PositivesScale};
 use crate::math::{OVER_TWO_64, factor, scaled_exp_nonpos, scaled_one};
 use crate::targets::Class;
@@ -315,10 +315,7 @@ impl<R: Arithmetic> short::Terms<R, 4> for DenseTerms<'_, R> {
     #[inline(always)]
     fn of<G: Group<R>>(&mut self, g: G, first: usize, x: G::V) -> (G::V, [G::V; 4]) {
         let (e, [term, q, distance, nonzero]) = self.dense.terms(g, g.repeat(self.m), x, self.of_columns(g, first));
-        let mut new = g.splat(0.0);
-        let term = counted(g, term, g.splat(scaled_one::<G>()), &mut new);
-        self.ones = g.base().add(self.ones, g.sum(new));
-        (e, [term, q, distance, nonzero])
+        (e, [short::count_ones(g, term, &mut self.ones), q, distance, nonzero])
     }
 }
 
@@ -587,10 +584,7 @@ impl<R: Arithmetic> short::Terms<R, 2> for SmoothedTerms<'_, R> {
     #[inline(always)]
     fn of<G: Group<R>>(&mut self, g: G, first: usize, x: G::V) -> (G::V, [G::V; 2]) {
         let (e, [term, distance]) = self.loss.terms(g, g.repeat(self.m), x, self.weights(g, first));
-        let mut new = g.splat(0.0);
-        let term = counted(g, term, g.splat(scaled_one::<G>()), &mut new);
-        self.ones = g.base().add(self.ones, g.sum(new));
-        (e, [term, distance])
+        (e, [short::count_ones(g, term, &mut self.ones), distance])
     }
 }
 
