@@ -126,6 +126,14 @@ impl<'a> ClassIndices<'a> {
         f32::from_bits(0x4b00_0000 | (class as u32 & 0x7f_ffff))
     }
 
+    /// The mark of the class at `position`; where there is none, that of any.
+    pub(crate) fn mark_at(&self, position: usize) -> f32 {
+        match self.class(position, None) {
+            Class::Index(class) => Self::mark(class),
+            Class::Ignored => Self::mark(0),
+        }
+    }
+
     /// The marks of the classes from `position` on; where there are fewer, what `to` has. Ignored rows may have that of
     /// any class.
     #[inline(always)]

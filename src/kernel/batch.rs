@@ -110,20 +110,20 @@ impl<K: RowLoss> short::Columns for ShortRows<'_, '_, K> {
     ) {
         let (l, zero, rows) = (r.base(), r.splat(0.0), x.rows());
         if first.is_multiple_of(ROWS) {
-            if let Some(classes) = self.kernel.classes() {
-                l.apart(Marks { classes, first, to: self.marks });
+            match self.kernel.classes() {
+                Some(classes) if rows > 1 => l.apart(Marks { classes, first, to: self.marks }),
+                _ => {}
             }
             if !self.is_uniform {
                 set_active_weights(self.kernel, self.row_weights, x, first, self.weights);
             }
         }
-        let mark = match self.marks.0 {
-            // A number that was written alone is not there yet to be loaded with others.
-            [[mark, ..], ..] if rows == 1 => r.splat(mark),
+        let marks = match self.kernel.classes() {
+            Some(classes) if rows == 1 => r.splat(classes.mark_at(first)),
             _ => self.marks.load(r, first),
         };
         let weights = if self.is_uniform { r.splat(1.0) } else { self.weights.load(r, first) };
-        let parts = self.kernel.columns(r, mark, columns, labels, r.mul(weights, r.splat(self.scale)));
+        let parts = self.kernel.columns(r, marks, columns, labels, r.mul(weights, r.splat(self.scale)));
         self.pending.set_vectors(r, K::HAS_LOG, first, weights, parts);
         if !self.is_uniform {
             // What is not active may be NaN.

@@ -106,17 +106,16 @@ fn of_classes<L: Lane, const MOST: usize>(
     f: &mut impl Columns,
 ) {
     let end = rows.end;
-    let apart = MOST > SHORT;
     let (mut columns, mut further) = ([l.splat(0.0); MOST], [l.splat(0.0); MOST]);
     let (Some(columns), Some(further)) = (columns.get_mut(..classes), further.get_mut(..classes)) else { return };
     for row in rows.step_by(L::N) {
-        read(l, table.as_rows(), row, columns, apart);
+        read::<L, MOST>(l, table.as_rows(), row, columns);
         if let Some(rows) = f.further() {
-            read(l, rows, row, further, apart);
+            read::<L, MOST>(l, rows, row, further);
         }
         f.columns(l, row, table.as_rows(), columns, further);
         if let Some((data, stride)) = table.write_from(row) {
-            store(l, columns, data, Grid { stride, rows: end - row }, apart);
+            store::<L, MOST>(l, columns, data, Grid { stride, rows: end - row });
         }
     }
 }
@@ -186,8 +185,15 @@ fn read_pairs<L: Lane>(l: L, rows: Rows<'_>, row: usize) -> [[L::V; 4]; 2] {
     [[a, c, e, g], [b, d, f, h]]
 }
 
+/// Whether columns, at most `MOST`, are read and written by functions that the kernels share: those of long rows, and of
+/// rows that do not fill a vector. Where their number is known, they stay in registers.
 #[inline(always)]
-fn read<L: Lane>(l: L, rows: Rows<'_>, row: usize, columns: &mut [L::V], apart: bool) {
+fn goes_apart<L: Lane, const MOST: usize>(at: Grid) -> bool {
+    MOST > SHORT || MOST == SHORT && at.rows < L::N
+}
+
+#[inline(always)]
+fn read<L: Lane, const MOST: usize>(l: L, rows: Rows<'_>, row: usize, columns: &mut [L::V]) {
     let (data, stride) = rows.data_from(row);
     let at = Grid { stride, rows: rows.rows() - row };
     if at.rows == 1 {
@@ -195,7 +201,7 @@ fn read<L: Lane>(l: L, rows: Rows<'_>, row: usize, columns: &mut [L::V], apart: 
         for (i, column) in columns.iter_mut().enumerate() {
             *column = l.splat(data.get(i).copied().unwrap_or_default());
         }
-    } else if apart || at.rows < L::N {
+    } else if goes_apart::<L, MOST>(at) {
         l.columns_apart(data, at, columns);
     } else {
         l.columns(data, at, columns);
@@ -203,14 +209,14 @@ fn read<L: Lane>(l: L, rows: Rows<'_>, row: usize, columns: &mut [L::V], apart: 
 }
 
 #[inline(always)]
-fn store<L: Lane>(l: L, columns: &[L::V], data: &mut [f32], at: Grid, apart: bool) {
+fn store<L: Lane, const MOST: usize>(l: L, columns: &[L::V], data: &mut [f32], at: Grid) {
     if at.rows == 1 {
         for (i, &column) in columns.iter().enumerate() {
             if let Some(to) = data.get_mut(i) {
                 *to = l.first(column);
             }
         }
-    } else if apart || at.rows < L::N {
+    } else if goes_apart::<L, MOST>(at) {
         l.store_columns_apart(columns, data, at);
     } else {
         l.store_columns(columns, data, at);
