@@ -4,7 +4,7 @@ use super::softmax::Ahead;
 use super::{IS_FIRMWARE, Parts, RowLoss, Table, share_of, short, weight_at};
 use crate::lane::{Chunk, Group, LANES, Lane, Op, place};
 use crate::math::log1p;
-use crate::{ClassIndices, Rows};
+use crate::{Backend, ClassIndices, Rows};
 
 /// A [`RowLoss`] over a table.
 pub(crate) struct Batch<'a, 't, K> {
@@ -16,31 +16,52 @@ pub(crate) struct Batch<'a, 't, K> {
     pub(crate) scale: f32,
 }
 
-impl<K: RowLoss> Op for Batch<'_, '_, K> {
+impl<K: RowLoss> Batch<'_, '_, K> {
     /// The sum of the losses.
-    type Out = f64;
+    pub(crate) fn sum(self, backend: Option<Backend>) -> f64 {
+        // To make room for many rows takes a tenth of a call of few.
+        let (mut few, mut many);
+        let mut pending = if self.table.as_rows().rows() <= LANES {
+            few = Room::<1>::NEW;
+            few.pending(self.losses)
+        } else {
+            many = Room::<CHUNKS>::NEW;
+            many.pending(self.losses)
+        };
+        let Batch { table, kernel, row_weights, scale, .. } = self;
+        Backend::run(backend, AllRows { table, kernel, row_weights, scale, pending: &mut pending });
+        pending.sum.total()
+    }
+}
+
+struct AllRows<'a, 't, 'p, K> {
+    table: &'a mut Table<'t>,
+    kernel: &'a K,
+    row_weights: Option<&'a [f32]>,
+    scale: f32,
+    pending: &'a mut Pending<'p>,
+}
+
+impl<K: RowLoss> Op for AllRows<'_, '_, '_, K> {
+    type Out = ();
 
     fn width(&self) -> usize {
         if self.kernel.takes_columns() { short::width(self.table.as_rows(), K::HAS_LOG) } else { usize::MAX }
     }
 
     #[inline(always)]
-    fn run<L: Lane>(self, l: L) -> f64 {
-        let Batch { table, kernel, row_weights, losses, scale } = self;
+    fn run<L: Lane>(self, l: L) {
+        let AllRows { table, kernel, row_weights, scale, pending } = self;
         let (rows, classes) = (table.as_rows().rows(), table.as_rows().classes());
-        let mut pending = Pending::new(losses);
         let taken = if kernel.takes_columns() { short::taken::<L>(table.as_rows(), K::HAS_LOG) } else { 0 };
         if taken > 0 {
             let is_uniform = row_weights.is_none() && kernel.uniform_share(classes).is_some();
-            let (mut marks, mut weights) = (OfRows::ZEROS, OfRows::ZEROS);
-            let (marks, weights, pending) = (&mut marks, &mut weights, &mut pending);
-            let mut short_rows = ShortRows { kernel, row_weights, is_uniform, scale, marks, weights, pending };
+            let mut short_rows = ShortRows { kernel, row_weights, is_uniform, scale, pending };
             short::for_each_group(l, table, taken, K::IS_UNROLLED, &mut short_rows);
         }
         if taken < rows {
-            l.apart(LongRows { table, kernel, row_weights, scale, first: taken, pending: &mut pending });
+            l.apart(LongRows { table, kernel, row_weights, scale, first: taken, pending });
         }
-        pending.sum.total()
     }
 }
 
@@ -85,12 +106,9 @@ impl<K: RowLoss> Op for LongRows<'_, '_, '_, K> {
 struct ShortRows<'a, 'p, K> {
     kernel: &'a K,
     row_weights: Option<&'a [f32]>,
+    /// All rows are active and have the weight 1.
     is_uniform: bool,
     scale: f32,
-    /// Of the rows that are pending.
-    marks: &'a mut OfRows,
-    /// 0 of those that are not active; unless all are like each other.
-    weights: &'a mut OfRows,
     pending: &'a mut Pending<'p>,
 }
 
@@ -104,27 +122,27 @@ impl<K: RowLoss> short::Columns for ShortRows<'_, '_, K> {
         &mut self,
         r: R,
         first: usize,
-        x: Rows<'_>,
+        table: &Table<'_>,
         columns: &mut [R::V],
         labels: &mut [R::V],
     ) {
-        let (l, zero, rows) = (r.base(), r.splat(0.0), x.rows());
+        let (l, zero, rows) = (r.base(), r.splat(0.0), table.as_rows().rows());
         if first.is_multiple_of(ROWS) {
             match self.kernel.classes() {
-                Some(classes) if rows > 1 => l.apart(Marks { classes, first, to: self.marks }),
+                Some(classes) if rows > 1 => l.apart(Marks { classes, first, to: self.pending.marks }),
                 _ => {}
             }
             if !self.is_uniform {
-                set_active_weights(self.kernel, self.row_weights, x, first, self.weights);
+                set_active_weights(self.kernel, self.row_weights, table.as_rows(), first, self.pending.weights);
             }
         }
         let marks = match self.kernel.classes() {
             Some(classes) if rows == 1 => r.splat(classes.mark_at(first)),
-            _ => self.marks.load(r, first),
+            _ => load(r, first, self.pending.marks),
         };
-        let weights = if self.is_uniform { r.splat(1.0) } else { self.weights.load(r, first) };
+        let weights = if self.is_uniform { r.splat(1.0) } else { load(r, first, self.pending.weights) };
         let parts = self.kernel.columns(r, marks, columns, labels, r.mul(weights, r.splat(self.scale)));
-        self.pending.set_vectors(r, K::HAS_LOG, first, weights, parts);
+        self.pending.set_vectors(r, K::HAS_LOG, first, parts);
         if !self.is_uniform {
             // What is not active may be NaN.
             let inactive = r.eq(weights, zero);
@@ -143,7 +161,7 @@ impl<K: RowLoss> short::Columns for ShortRows<'_, '_, K> {
 struct Marks<'a> {
     classes: ClassIndices<'a>,
     first: usize,
-    to: &'a mut OfRows,
+    to: &'a mut [Chunk],
 }
 
 impl Op for Marks<'_> {
@@ -151,14 +169,20 @@ impl Op for Marks<'_> {
 
     #[inline(always)]
     fn run<L: Lane>(self, _: L) {
-        self.classes.marks(self.first, self.to.0.as_flattened_mut());
+        self.classes.marks(self.first, self.to.as_flattened_mut());
     }
 }
 
 /// The row weights of the rows from `first` on, 0 of those that are not active.
 #[inline(never)]
-fn set_active_weights<K: RowLoss>(kernel: &K, row_weights: Option<&[f32]>, x: Rows<'_>, first: usize, to: &mut OfRows) {
-    for (row, to) in (first..x.rows()).zip(to.0.as_flattened_mut()) {
+fn set_active_weights<K: RowLoss>(
+    kernel: &K,
+    row_weights: Option<&[f32]>,
+    x: Rows<'_>,
+    first: usize,
+    to: &mut [Chunk],
+) {
+    for (row, to) in (first..x.rows()).zip(to.as_flattened_mut()) {
         let is_active = share_of(kernel, row_weights, row, x.row(row)).active;
         *to = if is_active { weight_at(row_weights, row) } else { 0.0 };
     }
@@ -170,93 +194,87 @@ pub(super) const ROWS: usize = CHUNKS * LANES;
 /// On small machines, few: they are on the stack.
 const CHUNKS: usize = if IS_FIRMWARE { 1 } else { 4 };
 
-/// A number for each of `ROWS` rows, in whole cache lines: a vector across two is not handed on from a store to a load.
-#[derive(Clone, Copy)]
+/// Where numbers of rows are kept, in whole cache lines: a vector across two is not handed on from a store to a load.
 #[repr(align(64))]
-pub(super) struct OfRows([Chunk; CHUNKS]);
+struct Room<const CHUNKS: usize> {
+    marks: [Chunk; CHUNKS],
+    weights: [Chunk; CHUNKS],
+    linear: [Chunk; CHUNKS],
+    slope: [Chunk; CHUNKS],
+    r: [Chunk; CHUNKS],
+}
 
-impl OfRows {
-    pub(super) const ZEROS: Self = Self([[0.0; LANES]; CHUNKS]);
+impl<const CHUNKS: usize> Room<CHUNKS> {
+    const NEW: Self = {
+        let zeros = [[0.0; LANES]; CHUNKS];
+        Self { marks: zeros, weights: [[1.0; LANES]; CHUNKS], linear: zeros, slope: zeros, r: zeros }
+    };
 
-    pub(super) fn at(&self, row: usize) -> f32 {
-        self.0.as_flattened().get(row % ROWS).copied().unwrap_or_default()
-    }
-
-    /// The numbers of the rows from `row` on.
-    #[inline(always)]
-    fn load<L: Lane, R: Group<L>>(&self, r: R, row: usize) -> R::V {
-        let l = r.base();
-        r.of(
-            #[inline(always)]
-            |v| {
-                let (chunk, k) = place::<L>((row + v * L::N) % ROWS);
-                match self.0.get(chunk) {
-                    Some(chunk) => l.load(chunk, k),
-                    None => l.splat(0.0),
-                }
-            },
-        )
-    }
-
-    #[inline(always)]
-    pub(super) fn store<L: Lane, R: Group<L>>(&mut self, r: R, row: usize, a: R::V) {
-        r.for_each(
-            a,
-            #[inline(always)]
-            |v, a| {
-                let (chunk, k) = place::<L>((row + v * L::N) % ROWS);
-                if let Some(chunk) = self.0.get_mut(chunk) {
-                    r.base().store(a, chunk, k);
-                }
-            },
-        );
+    fn pending<'a>(&'a mut self, losses: Option<&'a mut [f32]>) -> Pending<'a> {
+        let Self { marks, weights, linear, slope, r } = self;
+        Pending { marks, weights, linear, slope, r, losses, sum: Sum::default() }
     }
 }
 
 /// What is known of up to `ROWS` rows when their exponentials are done, and the sum of the losses of those before.
 struct Pending<'a> {
-    linear: OfRows,
-    slope: OfRows,
-    r: OfRows,
-    weight: OfRows,
+    /// Of the classes.
+    marks: &'a mut [Chunk],
+    /// 0 of rows that are not active.
+    weights: &'a mut [Chunk],
+    linear: &'a mut [Chunk],
+    slope: &'a mut [Chunk],
+    r: &'a mut [Chunk],
     losses: Option<&'a mut [f32]>,
     sum: Sum,
 }
 
-impl<'a> Pending<'a> {
-    fn new(losses: Option<&'a mut [f32]>) -> Self {
-        let zeros = OfRows::ZEROS;
-        Self { linear: zeros, slope: zeros, r: zeros, weight: zeros, losses, sum: Sum::default() }
-    }
+/// The numbers of the rows from `row` on.
+#[inline(always)]
+fn load<L: Lane, R: Group<L>>(r: R, row: usize, numbers: &[Chunk]) -> R::V {
+    let l = r.base();
+    r.of(
+        #[inline(always)]
+        |v| {
+            let (chunk, k) = place::<L>((row + v * L::N) % ROWS);
+            numbers.get(chunk).map_or(l.splat(0.0), |chunk| l.load(chunk, k))
+        },
+    )
+}
 
+/// Puts what [`load`] takes.
+#[inline(always)]
+fn store<L: Lane, R: Group<L>>(r: R, row: usize, numbers: R::V, to: &mut [Chunk]) {
+    r.for_each(
+        numbers,
+        #[inline(always)]
+        |v, numbers| {
+            let (chunk, k) = place::<L>((row + v * L::N) % ROWS);
+            if let Some(chunk) = to.get_mut(chunk) {
+                r.base().store(numbers, chunk, k);
+            }
+        },
+    );
+}
+
+impl Pending<'_> {
     #[inline(always)]
     fn set(&mut self, row: usize, weight: f32, parts: Parts) {
-        let i = row % ROWS;
-        let numbers = [parts.linear, parts.slope, parts.r, weight];
-        for (of_rows, number) in
-            [&mut self.linear, &mut self.slope, &mut self.r, &mut self.weight].into_iter().zip(numbers)
-        {
-            if let Some(of_row) = of_rows.0.as_flattened_mut().get_mut(i) {
+        let Self { weights, linear, slope, r, .. } = self;
+        for (numbers, number) in [(weights, weight), (linear, parts.linear), (slope, parts.slope), (r, parts.r)] {
+            if let Some(of_row) = numbers.as_flattened_mut().get_mut(row % ROWS) {
                 *of_row = number;
             }
         }
     }
 
-    /// Of many rows.
+    /// Of the rows from `row` on.
     #[inline(always)]
-    fn set_vectors<L: Lane, R: Group<L>>(
-        &mut self,
-        r: R,
-        has_log: bool,
-        first: usize,
-        weights: R::V,
-        parts: Parts<R::V>,
-    ) {
-        self.linear.store(r, first, parts.linear);
-        self.weight.store(r, first, weights);
+    fn set_vectors<L: Lane, R: Group<L>>(&mut self, r: R, has_log: bool, row: usize, parts: Parts<R::V>) {
+        store(r, row, parts.linear, self.linear);
         if has_log {
-            self.slope.store(r, first, parts.slope);
-            self.r.store(r, first, parts.r);
+            store(r, row, parts.slope, self.slope);
+            store(r, row, parts.r, self.r);
         }
     }
 
@@ -279,17 +297,17 @@ impl<'a> Pending<'a> {
     #[inline(always)]
     fn add_up<L: Lane>(&mut self, l: L, has_log: bool, end: usize) {
         let first = (end - 1) / ROWS * ROWS;
-        let mut losses = OfRows::ZEROS;
+        let mut losses = [[0.0; LANES]; CHUNKS];
         for row in (first..end).step_by(L::N) {
-            let mut loss = self.linear.load(l, row);
+            let mut loss = load(l, row, self.linear);
             if has_log {
-                loss = l.add(loss, l.mul(self.slope.load(l, row), log1p(l, self.r.load(l, row))));
+                loss = l.add(loss, l.mul(load(l, row, self.slope), log1p(l, load(l, row, self.r))));
             }
             // What is not active may be NaN. + 0.0: a loss of nothing is +0.
-            let loss = l.add(l.weigh(self.weight.load(l, row), loss), l.splat(0.0));
-            losses.store(l, row, loss);
+            let loss = l.add(l.weigh(load(l, row, self.weights), loss), l.splat(0.0));
+            store(l, row, loss, &mut losses);
         }
-        let losses = losses.0.as_flattened().get(..end - first).unwrap_or_default();
+        let losses = losses.as_flattened().get(..end - first).unwrap_or_default();
         self.sum.add(losses);
         if let Some(to) = self.losses.as_mut().and_then(|to| to.get_mut(first..end)) {
             for (to, &loss) in to.iter_mut().zip(losses) {

@@ -81,7 +81,7 @@ impl<M: Short> short::Columns for OfMap<M> {
         &mut self,
         r: R,
         first: usize,
-        _: Rows<'_>,
+        _: &Table<'_>,
         columns: &mut [R::V],
         further: &mut [R::V],
     ) {

@@ -66,13 +66,13 @@ pub(super) trait Columns {
     fn further(&self) -> Option<Rows<'_>> {
         None
     }
-    /// `first` is the number of the first row, and `rows` the table as it stands. `further` are the columns of that table,
-    /// if there is one.
+    /// `first` is the number of the first row, and the table is as it stands. `further` are the columns of the further
+    /// one, if there is one.
     fn columns<L: Lane, R: Group<L>>(
         &mut self,
         r: R,
         first: usize,
-        rows: Rows<'_>,
+        table: &Table<'_>,
         columns: &mut [R::V],
         further: &mut [R::V],
     );
@@ -113,7 +113,7 @@ fn of_classes<L: Lane, const MOST: usize>(
         if let Some(rows) = f.further() {
             read::<L, MOST>(l, rows, row, further);
         }
-        f.columns(l, row, table.as_rows(), columns, further);
+        f.columns(l, row, table, columns, further);
         if let Some((data, stride)) = table.write_from(row) {
             store::<L, MOST>(l, columns, data, Grid { stride, rows: end - row });
         }
@@ -138,7 +138,7 @@ fn of_two_classes<L: Lane>(l: L, table: &mut Table<'_>, f: &mut impl Columns) ->
             Some(rows) => read_pairs(l, rows, row),
             None => [[l.splat(0.0); 4]; 2],
         };
-        f.columns::<L, _>(Four(l), row, table.as_rows(), &mut columns, &mut further);
+        f.columns::<L, _>(Four(l), row, table, &mut columns, &mut further);
         if let Some((data, _)) = table.write_from(row) {
             let Some(data) = data.as_chunks_mut().0.get_mut(..chunks) else { break };
             let mut put = {

@@ -18,10 +18,9 @@
 //!
 //! A row of -inf alone has c = 0 and so r = -1, which no other row has; a NaN, or +inf - +inf, makes r NaN.
 
-use super::batch::OfRows;
 use super::short::{self, Short, columns_of};
 use super::{IS_FIRMWARE, Table, weight_at};
-use crate::lane::{Arithmetic, Group, Lane, Op, Peak, Span, Stream, Vs, map_streamed, walk, walk_without};
+use crate::lane::{Arithmetic, Group, LANES, Lane, Op, Peak, Span, Stream, Vs, map_streamed, walk, walk_without};
 use crate::math::{OVER_TWO_64, exp, exp_nonpos, factor, log1p, scaled_exp_nonpos, scaled_one};
 use crate::{EmptyRow, Rows};
 
@@ -404,20 +403,20 @@ impl Op for LogSumExp<'_> {
 fn log_sum_exp<L: Lane>(l: L, x: &[f32]) -> f32 {
     let look = FirstLook::at(l, x);
     let r = look.rest(l, &mut Span::read_only(x), Leave::Exps);
-    let m = look.peak.largest;
-    unless_infinite(m, l.first(sum_of(l, l.splat(m), l.splat(r))), x)
+    unless_infinite(l.first(sum_of(l, l.splat(look.peak.largest), l.splat(r))), x)
 }
 
-/// (2) of m and r, where m is not infinite.
+/// (2) of m and r, where m is not +inf.
 #[inline(always)]
 fn sum_of<A: Arithmetic>(l: A, m: A::V, r: A::V) -> A::V {
     // (1) of a row of -inf alone.
     l.select(l.eq(r, l.splat(-1.0)), l.splat(f32::NEG_INFINITY), l.add(m, log1p(l, r)))
 }
 
+/// `sum`, or what it is where +inf and nothing else made it NaN.
 #[inline(always)]
-fn unless_infinite(m: f32, sum: f32, x: &[f32]) -> f32 {
-    if m == f32::INFINITY && !x.iter().any(|x| x.is_nan()) { m } else { sum }
+fn unless_infinite(sum: f32, x: &[f32]) -> f32 {
+    if sum.is_nan() && !x.iter().any(|x| x.is_nan()) { f32::INFINITY } else { sum }
 }
 
 struct LogSums<'a> {
@@ -426,16 +425,30 @@ struct LogSums<'a> {
 
 impl short::Columns for LogSums<'_> {
     #[inline(always)]
-    fn columns<L: Lane, R: Group<L>>(&mut self, r: R, first: usize, x: Rows<'_>, columns: &mut [R::V], _: &mut [R::V]) {
+    fn columns<L: Lane, R: Group<L>>(
+        &mut self,
+        r: R,
+        first: usize,
+        table: &Table<'_>,
+        columns: &mut [R::V],
+        _: &mut [R::V],
+    ) {
         let m = short::max(r, columns);
         let sum = sum_of(r, m, short::rest(r, columns, m, false));
-        let (mut largest, mut sums) = (OfRows::ZEROS, OfRows::ZEROS);
-        largest.store(r, first, m);
-        sums.store(r, first, sum);
-        let out = self.out.get_mut(first..).unwrap_or_default();
-        for (row, out) in (first..x.rows()).zip(out).take(R::VECTORS * L::N) {
-            *out = unless_infinite(largest.at(row), sums.at(row), x.row(row));
-        }
+        let x = table.as_rows();
+        r.for_each(
+            sum,
+            #[inline(always)]
+            |v, sum| {
+                let mut sums = [0.0; LANES];
+                r.base().store(sum, &mut sums, 0);
+                let first = first + v * L::N;
+                let out = self.out.get_mut(first..).unwrap_or_default();
+                for ((row, out), &sum) in (first..x.rows()).zip(out).zip(sums.iter().take(L::N)) {
+                    *out = unless_infinite(sum, x.row(row));
+                }
+            },
+        );
     }
 }
 

@@ -484,7 +484,7 @@ impl<'a, K: Kind + Copy> Loss<'a, K> {
             scale = if denominator == 0.0 { 0.0 } else { (f64::from(scale) / denominator) as f32 };
         }
         let batch = Batch { table, kernel: &kernel, row_weights: self.row_weights, losses, scale };
-        let sum = Backend::run(self.backend, batch);
+        let sum = batch.sum(self.backend);
         Ok(Totals { sum, weight: denominator, rows: shares.rows })
     }
 
