@@ -13,6 +13,7 @@
 //! Every method takes one row (`&x`, `&mut y`) or a table ([`Rows`], [`RowsMut`]), checks all shapes before it writes,
 //! and dispatches once. `..._in_place` overwrites its last argument with the result.
 
+use crate::error::check_length;
 use crate::kernel::elementwise::{self, Chain, Map};
 use crate::kernel::softmax::{self, LogSoftmaxBackward, SoftmaxBackward};
 use crate::kernel::{ForEachRow, ForEachRowOrGroup, Table};
@@ -525,7 +526,7 @@ impl LogSumExp {
     pub fn forward<'x>(&self, x: impl Into<Rows<'x>>, out: &mut [f32]) -> Result<(), Error> {
         let x = x.into();
         x.check("x")?;
-        one_a_row("out", out, x)?;
+        check_length("out", x.rows(), out.len())?;
         Backend::run(self.backend, softmax::LogSumExp { x, out });
         Ok(())
     }
@@ -569,14 +570,9 @@ impl LogSumExp {
 
     fn backward(&self, mut table: Table<'_>, dy: &[f32], dx: &'static str) -> Result<(), Error> {
         table.check("x", dx)?;
-        one_a_row("dy", dy, table.as_rows())?;
+        check_length("dy", table.as_rows().rows(), dy.len())?;
         let map = softmax::Softmax { empty_row: EmptyRow::Nan, factors: Some(dy) };
         Backend::run(self.backend, ForEachRowOrGroup { table: &mut table, map });
         Ok(())
     }
-}
-
-fn one_a_row(argument: &'static str, slice: &[f32], table: Rows<'_>) -> Result<(), Error> {
-    let (expected, found) = (table.rows(), slice.len());
-    if expected == found { Ok(()) } else { Err(Error::Length { argument, expected, found }) }
 }

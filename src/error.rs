@@ -184,3 +184,7 @@ impl fmt::Display for Error {
 }
 
 impl core::error::Error for Error {}
+
+pub(crate) fn check_length(argument: &'static str, expected: usize, found: usize) -> Result<(), Error> {
+    if found == expected { Ok(()) } else { Err(Error::Length { argument, expected, found }) }
+}

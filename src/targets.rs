@@ -1,6 +1,7 @@
 //! What the truth may look like: class indices in any integer width, lists of hot classes, or dense rows of labels
 //! ([`Rows`]).
 
+use crate::error::check_length;
 use crate::lane::{Lane, Op};
 use crate::{Backend, Error, Rows};
 
@@ -150,8 +151,12 @@ impl<'a> ClassIndices<'a> {
         ignore: Option<i64>,
     ) -> Result<(), Error> {
         // Of a few, the dispatch would cost more than it saves.
-        let backend = if self.len() < WORTH_DISPATCHING { Some(Backend::SCALAR) } else { backend };
-        if Backend::run(backend, AreBelow { indices: self.0, classes }) {
+        let are_below = if self.len() < WORTH_DISPATCHING {
+            self.0.are_below(classes)
+        } else {
+            Backend::run(backend, AreBelow { indices: self.0, classes })
+        };
+        if are_below {
             return Ok(());
         }
         for position in 0..self.len() {
@@ -191,12 +196,10 @@ impl<'a> HotClasses<'a> {
         classes: usize,
         ignore: Option<i64>,
     ) -> Result<(), Error> {
-        let (argument, found) = ("targets", self.indices.len());
+        let argument = "targets";
         let expected =
             rows.checked_mul(self.per_row).ok_or(Error::Overflow { argument, rows, stride: self.per_row })?;
-        if found != expected {
-            return Err(Error::Length { argument, expected, found });
-        }
+        check_length(argument, expected, self.indices.len())?;
         self.indices.check(backend, self.per_row, classes, ignore)
     }
 

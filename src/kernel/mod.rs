@@ -226,9 +226,15 @@ pub(crate) fn share_of<K: RowLoss>(kernel: &K, row_weights: Option<&[f32]>, row:
 }
 
 /// The shares of all rows together.
+#[inline]
 pub(crate) fn shares_of<K: RowLoss>(kernel: &K, row_weights: Option<&[f32]>, x: Rows<'_>) -> Share {
     match kernel.uniform_share(x.classes()) {
         Some(share) if row_weights.is_none() => share.times(x.rows()),
-        _ => (0..x.rows()).map(|row| share_of(kernel, row_weights, row, x.row(row))).fold(Share::NONE, Share::and),
+        _ => shares_added_up(kernel, row_weights, x),
     }
+}
+
+#[inline(never)]
+fn shares_added_up<K: RowLoss>(kernel: &K, row_weights: Option<&[f32]>, x: Rows<'_>) -> Share {
+    (0..x.rows()).map(|row| share_of(kernel, row_weights, row, x.row(row))).fold(Share::NONE, Share::and)
 }

@@ -228,10 +228,7 @@ impl Kind for Sigmoid<'_> {
         check_label_smoothing(self.label_smoothing)?;
         match self.pos_weights {
             PosWeights::All(weight) => parameter("pos_weight", weight.into(), weight >= 0.0 && weight.is_finite()),
-            PosWeights::PerClass(weights) if weights.len() != classes => {
-                Err(Error::Length { argument: "pos_weights", expected: classes, found: weights.len() })
-            }
-            PosWeights::PerClass(weights) => check_weights("pos_weights", Some(weights)),
+            PosWeights::PerClass(weights) => check_weights("pos_weights", classes, weights),
         }
     }
     fn label_is_valid(t: f32) -> bool {

@@ -1,6 +1,7 @@
 //! One class a row: the softmax loss, and its second half on probabilities and on log-probabilities.
 
 use super::{EmptyRow, Kind, LogClamp, Loss, Reduction, Sealed, TakesIndices, Target, check_label_smoothing, target};
+use crate::error::check_length;
 use crate::kernel::{Table, probability, softmax_loss};
 use crate::{Backend, ClassIndices, Error, PositivesScale, Rows, Totals};
 
@@ -334,8 +335,6 @@ fn check_indices(
     x: Rows<'_>,
     ignore_index: Option<i64>,
 ) -> Result<(), Error> {
-    if targets.len() != x.rows() {
-        return Err(Error::Length { argument: "targets", expected: x.rows(), found: targets.len() });
-    }
+    check_length("targets", x.rows(), targets.len())?;
     targets.check(backend, 1, x.classes(), ignore_index)
 }

@@ -56,6 +56,7 @@ pub mod kind {
     pub use super::multi_label::MultiLabelSoftmax;
 }
 
+use crate::error::check_length;
 use crate::kernel::{Batch, RowLoss, Table, share_of, shares_of};
 use crate::{Backend, Error, IntoTargets, Rows, RowsMut};
 
@@ -489,15 +490,15 @@ impl<'a, K: Kind + Copy> Loss<'a, K> {
     }
 
     fn check(&self, x: Rows<'_>, losses: Option<&[f32]>) -> Result<(), Error> {
-        let length = |argument, slice: Option<&[f32]>, expected| match slice {
-            Some(slice) if slice.len() != expected => Err(Error::Length { argument, expected, found: slice.len() }),
-            _ => Ok(()),
-        };
-        length("losses", losses, x.rows())?;
-        length("row_weights", self.row_weights, x.rows())?;
-        check_weights("row_weights", self.row_weights)?;
-        length("class_weights", self.class_weights, x.classes())?;
-        check_weights("class_weights", self.class_weights)?;
+        if let Some(losses) = losses {
+            check_length("losses", x.rows(), losses.len())?;
+        }
+        if let Some(weights) = self.row_weights {
+            check_weights("row_weights", x.rows(), weights)?;
+        }
+        if let Some(weights) = self.class_weights {
+            check_weights("class_weights", x.classes(), weights)?;
+        }
         parameter("grad_scale", self.grad_scale.into(), self.grad_scale.is_finite())?;
         if let Reduction::MeanOver(denominator) = self.reduction {
             parameter("reduction", denominator, denominator.is_finite() && denominator >= 0.0)?;
@@ -557,9 +558,9 @@ impl<K: TakesIndices + Copy> Loss<'_, K> {
     }
 }
 
-fn check_weights(argument: &'static str, weights: Option<&[f32]>) -> Result<(), Error> {
-    let wrong = |&(_, &weight): &(usize, &f32)| !(weight >= 0.0 && weight.is_finite());
-    match weights.unwrap_or_default().iter().enumerate().find(wrong) {
+fn check_weights(argument: &'static str, expected: usize, weights: &[f32]) -> Result<(), Error> {
+    check_length(argument, expected, weights.len())?;
+    match weights.iter().enumerate().find(|&(_, weight)| !(*weight >= 0.0 && weight.is_finite())) {
         Some((index, &value)) => Err(Error::Weight { argument, index, value }),
         None => Ok(()),
     }
