@@ -5,7 +5,7 @@ mod support;
 
 use support::{Rng, backends, same_bits, to_f64};
 use xent::{
-    Backend, LogSoftmax, LogSumExp, MultiLabelSoftmaxCrossEntropy, Reduction, Rows, RowsMut, Sigmoid,
+    Backend, HotClasses, LogSoftmax, LogSumExp, MultiLabelSoftmaxCrossEntropy, Reduction, Rows, RowsMut, Sigmoid,
     SigmoidCrossEntropy, Softmax, SoftmaxCrossEntropy, reference,
 };
 
@@ -199,6 +199,44 @@ fn masked_classes_have_no_gradient() {
         let lse = LogSumExp::new().backend(backend);
         lse.backward_from_input(&[0.0, f32::NEG_INFINITY, -200.0], &[1e38], &mut dx).unwrap();
         assert_eq!(dx, [1e38, 0.0, 0.0]);
+    }
+}
+
+/// A scale, or large labels, multiply the gradient and nothing else, as far as floats reach.
+#[test]
+fn scales_multiply_gradients() {
+    let mut rng = Rng(26);
+    for (backend, classes) in backends().into_iter().flat_map(|backend| [2, 10, 40, 200, 1000].map(|n| (backend, n))) {
+        let x = rng.row(classes, -9.0, 9.0);
+        let labels: Vec<f32> = (0..classes).map(|i| f32::from(i % 3 == 1)).collect();
+        let hot: Vec<usize> = (0..classes).filter(|i| i % 3 == 1).collect();
+        let softmax = SoftmaxCrossEntropy::new().reduction(Reduction::Sum).backend(backend);
+        let multi_label = MultiLabelSoftmaxCrossEntropy::new().reduction(Reduction::Sum).backend(backend);
+        let gradients = |scale: f32| {
+            let large: Vec<f32> = labels.iter().map(|label| label * scale).collect();
+            let (scaled, smoothed) = (softmax.grad_scale(scale), softmax.grad_scale(scale).label_smoothing(0.25));
+            let mut all = [(); 7].map(|()| x.clone());
+            let [index, of_class, dense, smooth, of_large, many, listed] = &mut all;
+            scaled.loss_grad_in_place(index, &[1_u8]).unwrap();
+            smoothed.loss_grad_in_place(of_class, &[1_u8]).unwrap();
+            scaled.loss_grad_in_place(dense, &labels[..]).unwrap();
+            smoothed.loss_grad_in_place(smooth, &labels[..]).unwrap();
+            softmax.loss_grad_in_place(of_large, &large[..]).unwrap();
+            multi_label.grad_scale(scale).loss_grad_in_place(many, &labels[..]).unwrap();
+            multi_label.grad_scale(scale).loss_grad_in_place(listed, HotClasses::padded(&hot[..], hot.len())).unwrap();
+            all
+        };
+        let plain = gradients(1.0);
+        for scale in [1e-30, 1e-10, 1e10, 1e20, 1e30] {
+            for (kind, (got, plain)) in gradients(scale).iter().zip(&plain).enumerate() {
+                for (i, (&got, &plain)) in got.iter().zip(plain).enumerate() {
+                    let (got, expected) = (f64::from(got) / f64::from(scale), f64::from(plain));
+                    let label = f64::from(labels[i]) + 0.25 / classes as f64;
+                    let close = (got - expected).abs() <= 1e-6 * expected.abs().max(label);
+                    assert!(close, "{backend}, gradient {kind} of class {i} of {classes}: {got}, not {expected}");
+                }
+            }
+        }
     }
 }
 

@@ -928,6 +928,8 @@ fn structure_errors() {
     table.refused("conflict", pycaffe.positives_scale(PositivesScale::None), shape, (x, labels), error);
     let error = Error::Conflict { option, with: "class_weights" };
     table.refused("conflict", pycaffe.class_weights(&[1.0; 3]), shape, (x, labels), error);
+    let error = Error::Conflict { option, with: "HotClasses" };
+    table.refused("conflict", pycaffe, shape, (x, HotClasses::padded(&[0_u8, 1], 1)), error);
 
     // Layouts.
     for (input, error) in [

@@ -19,7 +19,7 @@ pub(super) enum Level {
     Baseline,
     /// AVX2 and FMA.
     Avx2,
-    /// And AVX-512 F, BW, DQ and VL.
+    /// And AVX-512 F, BW, DQ and VL, and F16C.
     Avx512,
 }
 
@@ -82,13 +82,13 @@ pub(super) trait OfRows: Lane {
     /// no more.
     ///
     /// # Safety
-    /// All must be there to read.
+    /// All must be there to read, and `width` is 1 to 4.
     unsafe fn load_rows(self, row: *const f32, stride: usize, width: usize, rows: usize) -> Self::V;
 
     /// Writes what [`load_rows`](Self::load_rows) loads.
     ///
     /// # Safety
-    /// All must be there to write.
+    /// All must be there to write, and `width` is at most 4.
     unsafe fn store_rows(self, row: *mut f32, stride: usize, width: usize, rows: usize, of_rows: Self::V);
 
     /// All groups of four lanes as matrices of four rows of four.
@@ -121,7 +121,7 @@ pub(super) fn columns<L: OfRows>(l: L, from: &[f32], at: Grid, columns: &mut [L:
                         #[inline(always)]
                         |i| {
                             let row = from.as_ptr().wrapping_add(i * at.stride + first);
-                            // SAFETY: the first `rows` rows are there, with all columns.
+                            // SAFETY: the first `rows` rows are there, with all columns; a four has one column at least.
                             unsafe { l.load_rows(row, at.stride, width, rows.saturating_sub(i)) }
                         }
                     };
@@ -155,7 +155,7 @@ pub(super) fn store_columns<L: OfRows>(l: L, columns: &[L::V], to: &mut [f32], a
                         #[inline(always)]
                         |i, of_rows| {
                             let row = to.wrapping_add(i * at.stride + first);
-                            // SAFETY: the first `rows` rows are there, with all columns.
+                            // SAFETY: the first `rows` rows are there, with all columns; a four has no more than that.
                             unsafe { l.store_rows(row, at.stride, width, rows.saturating_sub(i), of_rows) }
                         }
                     };
@@ -170,10 +170,10 @@ pub(super) fn store_columns<L: OfRows>(l: L, columns: &[L::V], to: &mut [f32], a
     if at.rows >= L::N { of_rows(L::N) } else { of_rows(at.rows) }
 }
 
-/// The first floats at a place, `width` of them and at most four.
+/// The first floats at a place, `width` of them.
 ///
 /// # Safety
-/// They must be there to read.
+/// They must be there to read, and `width` is 1 to 4.
 #[inline(always)]
 #[allow(unsafe_code, reason = "intrinsics")]
 pub(super) unsafe fn load_first(from: *const f32, width: usize) -> arch::__m128 {
@@ -193,7 +193,7 @@ pub(super) unsafe fn load_first(from: *const f32, width: usize) -> arch::__m128 
 /// Writes what [`load_first`] loads, or nothing where `width` is 0.
 ///
 /// # Safety
-/// They must be there to write.
+/// They must be there to write, and `width` is at most 4.
 #[inline(always)]
 #[allow(unsafe_code, reason = "intrinsics")]
 pub(super) unsafe fn store_first(to: *mut f32, a: arch::__m128, width: usize) {
@@ -222,6 +222,7 @@ fn ask() -> Level {
     const LEAF_7: u32 = 7;
     // Leaf 1, ECX
     const FMA_XSAVE_OSXSAVE_AVX: u32 = 1 << 12 | 1 << 26 | 1 << 27 | 1 << 28;
+    const F16C: u32 = 1 << 29;
     // Leaf 7, EBX
     const AVX2: u32 = 1 << 5;
     const AVX512_F_DQ_BW_VL: u32 = 1 << 16 | 1 << 17 | 1 << 30 | 1 << 31;
@@ -243,7 +244,8 @@ fn ask() -> Level {
     let kept = unsafe { kept_registers() };
     if kept & YMM != YMM {
         Level::Baseline
-    } else if kept & ZMM != ZMM || leaf_7.ebx & AVX512_F_DQ_BW_VL != AVX512_F_DQ_BW_VL {
+    } else if kept & ZMM != ZMM || leaf_7.ebx & AVX512_F_DQ_BW_VL != AVX512_F_DQ_BW_VL || leaf_1.ecx & F16C == 0 {
+        // To the compiler, AVX-512 has F16C.
         Level::Avx2
     } else {
         Level::Avx512

@@ -250,6 +250,12 @@ impl<A: Arithmetic> Rescale<A> {
         Self { first, second: l.select(is_small, over_two_64, one) }
     }
 
+    /// The same in each vector of a group.
+    #[inline(always)]
+    pub(super) fn repeat<G: Group<A>>(self, g: G) -> Rescale<G> {
+        Rescale { first: g.repeat(self.first), second: g.repeat(self.second) }
+    }
+
     #[inline(always)]
     pub(super) fn apply(self, l: A, e: A::V) -> A::V {
         l.mul(l.mul(e, self.first), self.second)
@@ -267,13 +273,13 @@ impl<L: Lane> Rescale<L> {
     #[inline(always)]
     pub(super) fn row(self, l: L, span: &mut Span<'_>, peak: Peak) {
         let g = l.group();
-        let (first, second) = (g.repeat(self.first), g.repeat(self.second));
+        let rescale = self.repeat(g);
         map_exps(
             l,
             span,
             peak,
             #[inline(always)]
-            |e| g.mul(g.mul(e, first), second),
+            |e| rescale.apply(g, e),
         );
     }
 }

@@ -18,7 +18,7 @@ use super::softmax::{Ahead, Leave, Rescale, inverse_of, rest_of, rest_of_all};
 use super::{Parts, RowLoss, Share, weight_at};
 use crate::lane::{Arithmetic, Group, Lane, Span, Stream, walk, walk_without};
 use crate::loss::{EmptyRow, PositivesScale};
-use crate::math::{OVER_TWO_64, factor, scaled_exp_nonpos, scaled_one};
+use crate::math::{factor, scaled_exp_nonpos, scaled_one};
 use crate::targets::Class;
 use crate::{ClassIndices, HotClasses, Rows};
 
@@ -106,8 +106,8 @@ struct Slope<A: Arithmetic> {
     scale: A::V,
     inverse: A::V,
     rest: A::V,
-    /// p T scale of an exponential e is e * per_exp * OVER_TWO_64.
-    per_exp: A::V,
+    /// From an exponential to p T scale.
+    rescale: Rescale<A>,
 }
 
 impl<A: Arithmetic> Slope<A> {
@@ -115,8 +115,8 @@ impl<A: Arithmetic> Slope<A> {
     fn new(l: A, total: A::V, scale: A::V, r: A::V) -> Self {
         let scaled_inverse = inverse_of(l, r);
         let inverse = l.mul(scaled_inverse, l.splat(factor::<A>()));
-        let per_exp = l.mul(l.mul(total, scaled_inverse), scale);
-        Self { total, scale, inverse, rest: l.mul(r, inverse), per_exp }
+        let rescale = Rescale::new(l, l.mul(total, scale), scaled_inverse);
+        Self { total, scale, inverse, rest: l.mul(r, inverse), rescale }
     }
 
     /// The same in each vector of a group.
@@ -127,7 +127,7 @@ impl<A: Arithmetic> Slope<A> {
             scale: g.repeat(self.scale),
             inverse: g.repeat(self.inverse),
             rest: g.repeat(self.rest),
-            per_exp: g.repeat(self.per_exp),
+            rescale: self.rescale.repeat(g),
         }
     }
 
@@ -136,7 +136,7 @@ impl<A: Arithmetic> Slope<A> {
     fn gradient(&self, l: A, e: A::V, q: A::V) -> A::V {
         let scaled = l.mul(q, self.scale);
         let certain = l.sub(l.mul(l.mul(l.sub(self.total, q), self.scale), self.inverse), l.mul(scaled, self.rest));
-        let uncertain = l.sub(l.mul(l.mul(e, self.per_exp), l.splat(OVER_TWO_64)), scaled);
+        let uncertain = l.sub(self.rescale.apply(l, e), scaled);
         l.select(l.eq(e, l.splat(scaled_one::<A>())), certain, uncertain)
     }
 }

@@ -112,7 +112,7 @@ pub enum MultiLabelGradient {
     #[default]
     True,
     /// The one that the article's PyCaffe layer prints, `p_i - [t_i != 0] / M`, for dense labels without class weights
-    /// and divided by the count. The two are the same if every label is 0 or 1.
+    /// and divided by the count; anything else is [`Error::Conflict`]. The two are the same if every label is 0 or 1.
     PyCaffeCompat,
 }
 
@@ -192,12 +192,11 @@ impl<'a> MultiLabelSoftmaxCrossEntropy<'a> {
     fn labelled(&self, x: Rows<'_>, targets: Rows<'a>) -> Result<Dense<'a>, Error> {
         targets.check_like(x, "targets")?;
         let binarize = self.kind.gradient == MultiLabelGradient::PyCaffeCompat;
-        let option = "MultiLabelGradient::PyCaffeCompat";
         if binarize && self.class_weights.is_some() {
-            return Err(Error::Conflict { option, with: "class_weights" });
+            return conflicts_with("class_weights");
         }
         if binarize && self.kind.scale != PositivesScale::CountNonzero {
-            return Err(Error::Conflict { option, with: "positives_scale" });
+            return conflicts_with("positives_scale");
         }
         self.check_positives(targets.iter().position(|t| t.iter().all(|&t| t == 0.0)))?;
         Ok(Dense {
@@ -213,6 +212,9 @@ impl<'a> MultiLabelSoftmaxCrossEntropy<'a> {
     }
 
     fn hot(&self, x: Rows<'_>, targets: HotClasses<'a>) -> Result<MultiHot<'a>, Error> {
+        if self.kind.gradient == MultiLabelGradient::PyCaffeCompat {
+            return conflicts_with("HotClasses");
+        }
         targets.check(self.backend, x.rows(), x.classes(), self.ignore_index)?;
         self.check_positives((0..x.rows()).find(|&row| targets.row(row, self.ignore_index).next().is_none()))?;
         Ok(MultiHot {
@@ -230,6 +232,10 @@ impl<'a> MultiLabelSoftmaxCrossEntropy<'a> {
             _ => Ok(()),
         }
     }
+}
+
+fn conflicts_with<T>(with: &'static str) -> Result<T, Error> {
+    Err(Error::Conflict { option: "MultiLabelGradient::PyCaffeCompat", with })
 }
 
 impl Default for MultiLabelSoftmaxCrossEntropy<'_> {
