@@ -9,14 +9,16 @@ Needs cargo, llvm-mca and llvm-objdump (`apt-get install llvm`), else the standa
 replace what stands between the two marker comments in benches/README.md, if it has them.
 
 Loops
-- The harness, benches/peers/benches/limits.rs, runs an operation once on 2048 elements between two breakpoints. Every
-  instruction of it is stepped over with ptrace, so what is looked at are the instructions that run, of the binary that
-  is timed: ends of blocks of sums and all. softmax_loss_grad is SoftmaxCrossEntropy with class indices,
+- The harness, benches/peers/benches/limits.rs, runs an operation once on a row of 2048 elements between two breakpoints,
+  and softmax once more on 264 Ki, beyond the caches (`long`; the loss has the same loops there). Every instruction of it
+  is stepped over with ptrace, so what is looked at are the instructions that run, of the binary that is timed: ends of
+  blocks of sums and all. That takes some minutes. softmax_loss_grad is SoftmaxCrossEntropy with class indices,
   sigmoid_loss_grad is SigmoidCrossEntropy.
 - A pass is the stretch of time from the first to the last visit of a loop's head, with all loops inside it. Elements of
-  an iteration are 2048 over the visits, rounded to a power of two. It is named after what its instructions do.
+  an iteration are those of the row over the visits, rounded to a power of two. It is named after what its instructions do.
 - The bound is what the busiest unit needs, in cycles per 16 elements, were all else free. llvm-mca's is its "block
-  reciprocal throughput" of the instructions of the whole pass, for CPUs that LLVM 14 has a model of.
+  reciprocal throughput" of the instructions of the whole pass, for CPUs that LLVM 14 has a model of; a long row is too
+  much for it.
 - `spill` are vector moves from and to the stack, `jump` conditional jumps, both per iteration: what a loop could do
   without.
 
@@ -48,7 +50,8 @@ Times
   the loops, and waiting for results.
 - Memory: 2 rows of 16 Mi elements, 64 MiB each. The traffic bound is the time of plain loops that go through memory as
   the kernels do (PASSES), row by row, with vectors of whichever width is faster; they take turns with the operations.
-  The share is the larger of it and the port bound of L1, over measured. It may exceed 100%: plain loops are no proof.
+  The port bound is that of the loops over long rows. The share is the larger of the two over measured. It may exceed
+  100%: plain loops are no proof.
 """
 
 from __future__ import annotations
@@ -74,10 +77,12 @@ README = HERE / "README.md"
 BEGIN, END = "<!-- limits -->", "<!-- /limits -->"
 
 LENGTH = 2048
+LONG_LENGTH_TRACED = (1 << 18) + 8192  # a block more than what src/kernel/softmax.rs takes for long
 FEWEST_ITERATIONS = 7
 OPS = ["exp", "sigmoid", "softmax", "log_softmax", "softmax_loss_grad", "sigmoid_loss_grad"]
 BACKENDS = ["avx2", "avx512"]
 MCA_CPUS = ["znver3", "skylake-avx512"]
+MOST_FOR_MCA = 50_000
 
 # How the kernels go through memory, pass by pass, as plain loops that do the same.
 PASSES = {
@@ -88,7 +93,7 @@ PASSES = {
 }
 # The cache lines that a plain loop moves for a line of elements: what is written is read first unless it is streamed.
 LINES = {"read": 1, "fill": 2, "fill_streamed": 1, "update": 2, "copy": 3, "copy_streamed": 2}
-LONG_LENGTH = 2 << 24
+LONG_LENGTH = 2 << 24  # of both rows
 
 PTRACE_TRACEME, PTRACE_PEEKTEXT, PTRACE_PEEKUSER, PTRACE_CONT, PTRACE_SINGLESTEP = 0, 1, 3, 7, 9
 RIP = 16 * 8  # in the kernel's `struct user`
@@ -217,7 +222,9 @@ def busiest_unit(code: Sequence[Instruction], core: Core) -> float:
 
 
 def mca(code: Sequence[Instruction], cpu: str) -> float | None:
-    """Cycles by llvm-mca, if its model has all instructions."""
+    """Cycles by llvm-mca, if its model has all instructions and they are not too many for it."""
+    if len(code) > MOST_FOR_MCA:
+        return None
     command = ["llvm-mca", "-mtriple=x86_64", f"-mcpu={cpu}", "-iterations=1"]
     command += ["-instruction-info=0", "-resource-pressure=0"]
     # A jump's target says nothing here, and a number is not one.
@@ -243,12 +250,12 @@ def disassemble(binary: Path) -> dict[int, Instruction]:
     return {int(m[1], 16): Instruction(re.sub(r"\s*(#|<).*", "", m[2])) for m in found if m}
 
 
-def trace(binary: Path, op: str, backend: str) -> list[int]:
+def trace(binary: Path, op: str, backend: str, length: int) -> list[int]:
     """Addresses, as in the file, of the instructions that the operation executes; none where the backend is missing."""
     pid = os.fork()
     if pid == 0:
         libc.ptrace(PTRACE_TRACEME, 0, None, None)
-        os.execv(binary, [str(binary), "trace", op, backend])
+        os.execv(binary, [str(binary), "trace", op, backend, str(length)])
     os.waitpid(pid, 0)
     base = load_address(pid, binary)
     if not resume(pid, PTRACE_CONT):
@@ -282,7 +289,7 @@ def load_address(pid: int, binary: Path) -> int:
     return int(next(line for line in maps if line.endswith(str(binary))).partition("-")[0], 16)
 
 
-def passes(addresses: Sequence[int], code: dict[int, Instruction]) -> list[Pass]:
+def passes(addresses: Sequence[int], code: dict[int, Instruction], length: int) -> list[Pass]:
     jumps = ((a, b) for a, b in pairwise(addresses) if b <= a and a in code and code[a].is_jump)
     heads = {head for head, count in Counter(b for _, b in jumps).items() if count >= FEWEST_ITERATIONS}
     visits: dict[int, list[int]] = {}
@@ -296,7 +303,7 @@ def passes(addresses: Sequence[int], code: dict[int, Instruction]) -> list[Pass]
             merged[-1].append(times)
         else:
             merged.append([times])
-    return [make_pass(outermost(loops), addresses, code) for loops in merged]
+    return [make_pass(outermost(loops), addresses, code, length) for loops in merged]
 
 
 def outermost(loops: Sequence[list[int]]) -> list[int]:
@@ -305,20 +312,20 @@ def outermost(loops: Sequence[list[int]]) -> list[int]:
     return min((loop for loop in loops if loop[-1] - loop[0] > 0.9 * whole), key=len, default=max(loops, key=len))
 
 
-def make_pass(times: Sequence[int], addresses: Sequence[int], code: dict[int, Instruction]) -> Pass:
+def make_pass(times: Sequence[int], addresses: Sequence[int], code: dict[int, Instruction], length: int) -> Pass:
     executed = [code.get(address, Instruction("nop")) for address in addresses[times[0] : times[-1]]]
     # The first iteration may stand before the loop, or the last behind it.
-    elements = 2 ** round(log2(LENGTH / len(times)))
-    return Pass(describe(executed), executed, len(times) - 1, elements)
+    elements = 2 ** round(log2(length / len(times)))
+    return Pass(describe(executed, length), executed, len(times) - 1, elements)
 
 
-def describe(executed: Sequence[Instruction]) -> str:
+def describe(executed: Sequence[Instruction], length: int) -> str:
     def often(pattern: str) -> bool:
-        return sum(instruction.does(pattern) for instruction in executed) >= LENGTH / 32
+        return sum(instruction.does(pattern) for instruction in executed) >= length / 32
 
     parts = ["exp" if often("fn?m(add|sub)") else "max" if often("max") else "scale" if often("mul") else "subtract"]
     stores = sum(i.is_vector_store and not i.is_spill for i in executed)
-    parts += ["divide"] * often("div") + ["store"] * (stores >= LENGTH / 32)
+    parts += ["divide"] * often("div") + ["store"] * (stores >= length / 32)
     return " + ".join(parts)
 
 
@@ -357,6 +364,8 @@ def loops_table(found: dict[str, list[Pass]]) -> str:
 def l1_table(found: dict[str, list[Pass]], measured: dict[str, float], clock: float, core: Core) -> str:
     rows = []
     for op, parts in found.items():
+        if op not in measured:
+            continue
         bound, nanoseconds = sum(part.bound(core) for part in parts), measured[op] / LENGTH
         cycles = nanoseconds * 16 / clock
         rows.append([op, f"{nanoseconds:.3f}", f"{cycles:.2f}", f"{bound:.2f}", f"{bound / cycles:.0%}"])
@@ -374,7 +383,7 @@ def plain_table(plain: dict[str, float]) -> str:
 def memory_table(long: dict[str, float], plain: dict[str, float], ports: dict[str, float]) -> str:
     def row(op: str, backend: str) -> list[object]:
         traffic = plain[",".join(PASSES[op])] / LONG_LENGTH
-        port = ports[f"{op.removesuffix('_in_place')}/{backend}"]
+        port = ports[f"softmax long/{backend}"]
         measured = long[f"{op}/{backend}"] / LONG_LENGTH
         numbers = [f"{number:.3f}" for number in (measured, traffic, port)]
         return [f"{op}/{backend}", ", ".join(PASSES[op]), *numbers, f"{max(traffic, port) / measured:.0%}"]
@@ -404,8 +413,11 @@ def core_here() -> Core:
 
 def report(binary: Path, seconds: float) -> str:
     code = disassemble(binary)
-    traces = {f"{op}/{backend}": trace(binary, op, backend) for op in OPS for backend in BACKENDS}
-    found = {op: passes(addresses, code) for op, addresses in traces.items() if addresses}
+    found: dict[str, list[Pass]] = {}
+    for op, suffix, length in [*((op, "", LENGTH) for op in OPS), ("softmax", " long", LONG_LENGTH_TRACED)]:
+        for backend in BACKENDS:
+            if addresses := trace(binary, op, backend, length):
+                found[f"{op}{suffix}/{backend}"] = passes(addresses, code, length)
     for op in (op for op, parts in found.items() if not parts):
         print(f"{op}: no loop found", file=sys.stderr)
     measured = times(binary, seconds)

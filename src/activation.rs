@@ -114,7 +114,7 @@ pub type LogSoftmax = Activation<function::LogSoftmax>;
 
 /// `ln sum exp(x_j)` of each row.
 ///
-/// Special cases: an empty row or one of -inf alone is -inf; NaN makes it NaN; otherwise +inf makes it +inf.
+/// Special cases: a row of -inf alone is -inf; NaN makes it NaN; otherwise +inf makes it +inf.
 ///
 /// ```
 /// let x = [1000.0, 1000.0];
@@ -502,10 +502,10 @@ macro_rules! backward_kernels {
 }
 
 backward_kernels! {
-    FromInput for Sigmoid |at| ForEachRow, Chain { slope: elementwise::SigmoidAt, at }, true;
-    FromInput for LogSigmoid |at| ForEachRow, Chain { slope: elementwise::LogSigmoidAt, at }, true;
-    FromInput for Softplus |at| ForEachRow, Chain { slope: elementwise::SoftplusAt, at }, true;
-    FromOutput for Sigmoid |at| ForEachRow, Chain { slope: elementwise::SigmoidOf, at }, true;
+    FromInput for Sigmoid |at| ForEachRow, Chain { derivative: elementwise::SigmoidAt, at }, true;
+    FromInput for LogSigmoid |at| ForEachRow, Chain { derivative: elementwise::LogSigmoidAt, at }, true;
+    FromInput for Softplus |at| ForEachRow, Chain { derivative: elementwise::SoftplusAt, at }, true;
+    FromOutput for Sigmoid |at| ForEachRow, Chain { derivative: elementwise::SigmoidOf, at }, true;
     FromOutput for Softmax |y| ForEachRowOrGroup, SoftmaxBackward { y }, false;
     FromOutput for LogSoftmax |y| ForEachRowOrGroup, LogSoftmaxBackward { y }, false;
 }

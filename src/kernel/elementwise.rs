@@ -20,8 +20,8 @@ pub(crate) trait Unary {
 }
 
 /// The factor that turns `dy` into `dx`, as a function of the input or of the output.
-pub(crate) trait Slope {
-    fn slope<A: Arithmetic>(&self, a: A, at: A::V) -> A::V;
+pub(crate) trait Derivative {
+    fn derivative<A: Arithmetic>(&self, a: A, at: A::V) -> A::V;
 }
 
 /// `exp(-|x|)`
@@ -57,7 +57,7 @@ functions! {
         Sigmoid = |l, x| sigmoid(l, x),
         LogSigmoid = |l, x| l.sub(l.min(x, l.splat(0.0)), log1p_of_unit(l, exp_neg_abs(l, x))),
         Softplus = |l, x| l.add(l.max(x, l.splat(0.0)), log1p_of_unit(l, exp_neg_abs(l, x)));
-    Slope::slope:
+    Derivative::derivative:
         // The derivatives at an input.
         SigmoidAt = |l, x| {
             let (one, e) = (l.splat(1.0), exp_neg_abs(l, x));
@@ -107,13 +107,13 @@ impl<F: Unary> Map<F> {
     }
 }
 
-/// `dx = dy * slope(at)`, where the span reads `dy`
+/// `dx = dy * derivative(at)`, where the span reads `dy`
 pub(crate) struct Chain<'a, D> {
-    pub(crate) slope: D,
+    pub(crate) derivative: D,
     pub(crate) at: Rows<'a>,
 }
 
-impl<D: Slope> RowMap for Chain<'_, D> {
+impl<D: Derivative> RowMap for Chain<'_, D> {
     #[inline(always)]
     fn row<L: Lane>(&self, l: L, row: usize, mut span: Span<'_>) {
         let (g, at) = (l.group(), Stream::Slice(self.at.row(row)));
@@ -123,7 +123,7 @@ impl<D: Slope> RowMap for Chain<'_, D> {
             0.0,
             [at],
             #[inline(always)]
-            |dy, [at]| (g.mul(dy, self.slope.slope(g, at)), []),
+            |dy, [at]| (g.mul(dy, self.derivative.derivative(g, at)), []),
         );
     }
 }

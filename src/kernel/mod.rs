@@ -107,7 +107,7 @@ impl Parts {
 
 /// What a loss does to a row.
 pub(crate) trait RowLoss {
-    /// Whether [`Parts`] have a logarithm.
+    /// Whether [`Parts`] have a logarithm. Such losses have a maximum and a sum too, and so wait as in [`short::taken`].
     const HAS_LOG: bool = false;
     /// Whether [`columns`](Self::columns) are short enough to be unrolled.
     const IS_UNROLLED: bool = false;
@@ -161,7 +161,7 @@ pub(crate) trait RowLoss {
 /// A row's part in the denominators of a mean.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Share {
-    /// Whether loss and gradient have to be computed: where not, they are 0 and the row is not read.
+    /// Whether loss and gradient have to be computed: where not, they are 0, whatever the row has.
     pub(crate) active: bool,
     pub(crate) rows: usize,
     pub(crate) weight: f64,

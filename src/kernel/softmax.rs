@@ -1,7 +1,7 @@
 //! Softmax, log-softmax and log-sum-exp from one pair of statistics, and their backward passes.
 //!
 //! ```text
-//! with m = max x_i, c of the elements whose exp(x_i - m) rounds to 1, in a short row all, and the sum over all others
+//! with m = max x_i, c elements whose exp(x_i - m) rounds to 1, and the sum over all others
 //! (1)  r                = (c - 1) + sum exp(x_j - m)
 //! (2)  log_sum_exp(x)   = m + log1p(r)
 //! (3)  softmax(x)_i     = exp(x_i - m) / (1 + r)
@@ -12,7 +12,8 @@
 //! ```
 //!
 //! The sum without the maximum keeps what 1 + r would round away: the log-probability of a class that is nearly
-//! certain. In (4) the subtractions stay apart, since m + log1p(r) would lose bits where |m| is large.
+//! certain. c counts all such elements of a short row. Of a long one it counts those in one block that has m: if there
+//! are others, r is about 1 or more, and nothing is rounded away. In (4) the subtractions stay apart, since m + log1p(r) would lose bits where |m| is large.
 //!
 //! Exponentials are kept scaled, 1 as [`scaled_one`], so that subnormal results are rounded once, at the end.
 //!
@@ -227,7 +228,7 @@ pub(super) fn inverse_of<A: Arithmetic>(l: A, r: A::V) -> A::V {
     l.mul_add(inverse, l.mul(l.mul(gained, l.splat(factor::<A>())), inverse), inverse)
 }
 
-/// Factors below this are small.
+/// Factors below this are small: 2^-64 and the inverse of 2^33, times less, might be subnormal.
 const SMALL: f32 = 1.0 / 268_435_456.0;
 
 /// What turns a scaled `e` into `factor * e / (1 + r)`, of which the rounding of small results is the last: the factor by

@@ -4,7 +4,8 @@ use super::span::{Place, Vs, load_part, load_whole};
 use super::sums::fold;
 use super::{Arithmetic, BLOCK, Group, LANES, Lane, QUAD, QUADS, groups};
 
-/// Whole blocks of the shortest row in which the block with the maximum has a treatment of its own.
+/// Whole blocks of the shortest row in which the block with the maximum is treated apart: in fewer, to know it costs more
+/// than it saves.
 const FEWEST: usize = 4;
 
 #[derive(Clone, Copy)]
@@ -12,7 +13,8 @@ pub(crate) struct Peak {
     /// At least the least finite number, so that -inf less it is -inf and not NaN. A NaN may be passed over: what
     /// depends on every element sees it.
     pub(crate) largest: f32,
-    /// In a row of many whole blocks, one that has it: the first of the lowest lane; or else the last.
+    /// In a row of many whole blocks, one that has it: the first of the lowest lane that has it, on every backend; the
+    /// last if none has, which are NaN then or behind the whole blocks.
     pub(super) block: Option<usize>,
 }
 

@@ -21,7 +21,7 @@
 //! gradient   grad_scale * dL_n / dx_n, divided by the denominator if the reduction is a mean
 //! ```
 //!
-//! A row is ignored if its target is the ignore index (or its policy says so): it is not read, its loss and gradient
+//! A row is ignored if its target is the ignore index (or its policy says so): whatever is in it, its loss and gradient
 //! are 0 and it counts in no denominator but [`Reduction::MeanOverAllRows`]. A term whose label or weight is 0 is 0,
 //! whatever it is multiplied with. NaN and infinities give what IEEE arithmetic gives, in their own row alone. Targets,
 //! weights and options are checked before anything is written.
@@ -261,7 +261,7 @@ impl<'a, K: Kind + Copy> Loss<'a, K> {
         self
     }
 
-    /// Refuses NaN and infinities in the input and in dense targets, except in rows that are not read.
+    /// Refuses NaN and infinities in the input and in dense targets, except in ignored rows.
     ///
     /// ```
     /// use xent::{Error, SoftmaxCrossEntropy};

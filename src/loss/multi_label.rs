@@ -86,7 +86,7 @@ pub enum PositivesScale {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum NoPositives {
-    /// Loss 0, gradient 0, not read and not counted.
+    /// Loss 0 and gradient 0, whatever is in it, and not counted.
     #[default]
     Skip,
     /// [`Error::NoPositives`](crate::Error::NoPositives).

@@ -234,7 +234,7 @@ mod whole {
         (l.bits_shl::<23>(shifted), l.mul_add(l.mul(r, r), q, r))
     }
 
-    /// At most 0.963 ULP.
+    /// At most 0.963 ULP, 0.990 in the fused family.
     #[inline(always)]
     pub(super) fn exp_nonpos<L: Arithmetic>(l: L, x: L::V) -> L::V {
         let shifted = l.mul_add(x, l.splat(LOG2_E), l.splat(TIMES_2_64));

@@ -2,8 +2,8 @@
 //! timed is what a program gets.
 //!
 //! ```text
-//! limits trace OP BACKEND    an operation once, between two breakpoints
-//! limits time SECONDS A,B C  lines of `section name nanoseconds`; plain loops A, B one after the other, and C
+//! limits trace OP BACKEND LENGTH  an operation once on a row of that length, between two breakpoints
+//! limits time SECONDS A,B C       lines of `section name nanoseconds`; plain loops A, B one after the other, and C
 //! ```
 
 #[cfg(target_arch = "x86_64")]
@@ -228,10 +228,10 @@ mod x86_64 {
         black_box(x);
     }
 
-    pub fn trace(op: &str, backend: &str) {
+    pub fn trace(op: &str, backend: &str, length: usize) {
         let (_, run) = OPS.into_iter().find(|(name, _)| *name == op).expect("an operation");
         let Ok(backend) = Backend::named(backend) else { return };
-        let mut tables = Tables::new(1, L1_LEN);
+        let mut tables = Tables::new(1, length);
         run(&mut tables, backend);
         // SAFETY: stops in the tracer, which goes on behind it.
         unsafe { asm!("int3") };
@@ -316,7 +316,7 @@ fn main() {
     {
         let arguments: Vec<String> = std::env::args().skip(1).collect();
         match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-            ["trace", op, backend] => x86_64::trace(op, backend),
+            ["trace", op, backend, length] => x86_64::trace(op, backend, length.parse().expect("a length")),
             ["time", seconds, ref skeletons @ ..] => x86_64::time(seconds.parse().expect("seconds"), skeletons),
             _ => println!("run by benches/limits.py"),
         }
