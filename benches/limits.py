@@ -303,7 +303,8 @@ def passes(addresses: Sequence[int], code: dict[int, Instruction], length: int) 
             merged[-1].append(times)
         else:
             merged.append([times])
-    return [make_pass(outermost(loops), addresses, code, length) for loops in merged]
+    made = [make_pass(outermost(loops), addresses, code, length) for loops in merged]
+    return [part for part in made if any(instruction.is_vector for instruction in part.code)]
 
 
 def outermost(loops: Sequence[list[int]]) -> list[int]:
