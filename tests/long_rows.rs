@@ -1,14 +1,20 @@
-//! Rows long enough for the other ways through them: 2048 elements, where exponentials of 1 begin to be found block by
-//! block, 2^18, where the statistics are found with one read of memory, and 2^21, where its blocks begin to grow. Against
-//! the reference, and the same bits in a family.
+//! Rows long enough for the other ways through them: four blocks of 128 elements, from where on exponentials of 1 are
+//! sought in the block of the maximum alone; more than 2^18 elements, of which the fused family finds the statistics with
+//! one read of memory; and more than 2^21, where the blocks of that begin to grow. Against the reference, and the same
+//! bits in a family.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod support;
 
-use support::{Rng, Worst, backends, bound, same_bits, to_f64};
-use xent::{Backend, LogSoftmax, Softmax, SoftmaxCrossEntropy, reference};
+use support::oracle::shifted;
+use support::{Rng, Worst, backends, bound, same_bits, to_f64, ulp};
+use xent::loss::{Kind, Loss, Target};
+use xent::{Backend, IntoTargets, LogSoftmax, Softmax, SoftmaxCrossEntropy, reference};
 
-const LENGTHS: [usize; 9] = [2047, 2048, 2049, 4096, 5003, 1 << 18, (1 << 18) + 1, (1 << 18) + 5003, LONGEST];
+const LENGTHS: [usize; 12] =
+    [511, 512, 513, 2047, 2048, 2049, 4096, 5003, 1 << 18, (1 << 18) + 1, BEYOND_THE_CACHES, LONGEST];
+/// Read once for its statistics; neither whole blocks nor whole vectors.
+const BEYOND_THE_CACHES: usize = (1 << 18) + 5003;
 /// Of this, few rows, for the time.
 const LONGEST: usize = (1 << 21) + 5003;
 
@@ -20,8 +26,9 @@ const PLACES: [Largest; 6] = [
     |len| vec![len - 1],
     |len| vec![len / 2],
     |len| vec![0, len - 1],
-    // More blocks than are looked through again.
+    // In many blocks: those outside of the one that is searched are summed.
     |len| (0..7).map(|i| i * (len / 7)).collect(),
+    // In one block: all are counted.
     |len| (len / 3..len / 3 + 5).collect(),
 ];
 
@@ -81,7 +88,7 @@ fn are_near_the_reference() {
                 let mut gradient = vec![7.0; len];
                 let totals =
                     SoftmaxCrossEntropy::new().backend(backend).loss_grad(x, &[class as u64], &mut gradient).unwrap();
-                let error = (totals.sum - loss).abs() / support::ulp(loss);
+                let error = (totals.sum - loss).abs() / ulp(loss);
                 assert!(
                     error <= bound("softmax loss"),
                     "{backend}: loss {:e} of row {n}, exactly {loss:e}",
@@ -92,7 +99,7 @@ fn are_near_the_reference() {
                 for (i, &g) in gradient.iter().enumerate() {
                     if i == class {
                         let exact = -(-loss).exp_m1().abs();
-                        let error = (f64::from(g) - exact).abs() / support::ulp(exact);
+                        let error = (f64::from(g) - exact).abs() / ulp(exact);
                         assert!(
                             error <= bound("softmax loss gradient"),
                             "{backend}: {g:e} of row {n}, exactly {exact:e}"
@@ -133,5 +140,55 @@ fn have_the_same_bits_in_a_family() {
                 }
             }
         }
+    }
+}
+
+/// The loss of labels q that are not negative and its gradient, apart and in place.
+fn assert_loss_is_near<'a, K, T>(loss: Loss<'a, K>, targets: T, x: &[f32], q: &[f64])
+where
+    K: Kind + Copy,
+    T: IntoTargets<'a, Targets: Target<'a, K>> + Copy,
+{
+    let s = shifted(x);
+    let (mut p, mut exact) = (vec![0.0; x.len()], vec![0.0; x.len()]);
+    reference::softmax(&s, &mut p);
+    reference::softmax_cross_entropy_grad(&s, q, &mut exact);
+    let (exact_loss, total) = (reference::softmax_cross_entropy(&s, q), reference::sum(q));
+    for backend in backends() {
+        let loss = loss.backend(backend);
+        let (mut gradient, mut in_place) = (vec![7.0; x.len()], x.to_vec());
+        let totals = loss.loss_grad(x, targets, &mut gradient).unwrap();
+        assert_eq!(loss.loss_grad_in_place(&mut in_place, targets), Ok(totals), "{backend}");
+        assert!(same_bits(&in_place, &gradient), "{backend}: in place");
+
+        let (mut losses, mut gradients) = (Worst::new(), Worst::new());
+        losses.see_error((totals.sum - exact_loss).abs() / ulp(exact_loss), || format!("{totals:?}"));
+        for (i, (&got, &exact)) in gradient.iter().zip(&exact).enumerate() {
+            // In ULP of the larger of its terms T p and q; a class that has all the labels has none that cancel.
+            let terms = if q[i] == total { 0.0 } else { q[i].max(total * p[i]) };
+            let error = (f64::from(got) - exact).abs() / ulp(exact.abs().max(terms));
+            gradients.see_error(error, || format!("element {i}: {got:e}, exactly {exact:e}"));
+        }
+        losses.assert(&format!("loss on {backend}"), bound("softmax loss"));
+        gradients.assert(&format!("gradient on {backend}"), bound("softmax loss gradient"));
+    }
+}
+
+#[test]
+fn have_losses_near_the_reference_with_any_labels() {
+    let (len, smoothing) = (BEYOND_THE_CACHES, 0.1_f32);
+    let mut rng = Rng(11);
+    let mut certain = rng.row(len, -40.0, -20.0);
+    let class = len / 3;
+    certain[class] = 0.25;
+    let labels: Vec<f32> = (0..len).map(|i| if i % 3 == 0 { 0.0 } else { rng.uniform(0.0, 1.0) }).collect();
+    let mut q = vec![0.0; len];
+    for x in [rng.row(len, -10.0, 10.0), certain] {
+        let loss = SoftmaxCrossEntropy::new();
+        assert_loss_is_near(loss, &labels[..], &x, &to_f64(&labels));
+        reference::one_hot(class, &mut q);
+        assert_loss_is_near(loss, &[class as u64], &x, &q);
+        reference::smooth(smoothing.into(), &mut q);
+        assert_loss_is_near(loss.label_smoothing(smoothing), &[class as u64], &x, &q);
     }
 }
