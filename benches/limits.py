@@ -9,13 +9,14 @@ Needs cargo, llvm-mca and llvm-objdump (`apt-get install llvm`), else the standa
 replace what stands between the two marker comments in benches/README.md, if it has them.
 
 Loops
-- The harness, benches/peers/benches/limits.rs, runs an operation once on a row of 2048 elements between two breakpoints,
-  and softmax once more on 264 Ki, beyond the caches (`long`; the loss has the same loops there). Every instruction of it
-  is stepped over with ptrace, so what is looked at are the instructions that run, of the binary that is timed: ends of
-  blocks of sums and all. That takes some minutes. softmax_loss_grad is SoftmaxCrossEntropy with class indices,
-  sigmoid_loss_grad is SigmoidCrossEntropy.
-- A pass is the stretch of time from the first to the last visit of a loop's head, with all loops inside it. Elements of
-  an iteration are those of the row over the visits, rounded to a power of two. It is named after what its instructions do.
+- The harness, benches/peers/benches/limits.rs, runs an operation once between two breakpoints: on a row of 2048 elements;
+  softmax and its loss on short rows too; softmax on a row beyond the caches, where its loss has the same loops. Every
+  instruction of it is stepped over with ptrace, so what is looked at are the instructions that run, of the binary that
+  is timed: ends of blocks of sums and all. That takes some minutes. softmax_loss_grad is SoftmaxCrossEntropy with class
+  indices, sigmoid_loss_grad is SigmoidCrossEntropy.
+- A pass is the stretch of time from the first to the last visit of a loop's head, with all that runs in between. Elements
+  of an iteration are those of the table over the visits, rounded to a power of two, or to that many short rows. It is
+  named after what its instructions do.
 - The bound is what the busiest unit needs, in cycles per 16 elements, were all else free. llvm-mca's is its "block
   reciprocal throughput" of the instructions of the whole pass, for CPUs that LLVM 14 has a model of; a long row is too
   much for it.
@@ -45,7 +46,7 @@ Zen 4, is taken for it; it was not timed.
 Times
 - The smallest of many turns that all operations take with each other. Cycles are counted by a chain of dependent
   additions that takes turns with them.
-- L1: a row of 2048 elements. The operation's bound is the sum of its passes' by the model of the machine's core, or of
+- L1: three tables fit in it, and are long enough for every loop to settle. The operation's bound is the sum of its passes' by the model of the machine's core, or of
   Zen 5 where it is neither; the share is bound over measured. What is not in the bound: the call, what stands between
   the loops, and waiting for results.
 - Memory: 2 rows of 16 Mi elements, 64 MiB each. The traffic bound is the time of plain loops that go through memory as
@@ -76,13 +77,20 @@ HERE = Path(__file__).resolve().parent
 README = HERE / "README.md"
 BEGIN, END = "<!-- limits -->", "<!-- /limits -->"
 
-LENGTH = 2048
-LONG_LENGTH_TRACED = (1 << 18) + 8192  # a block more than what src/kernel/softmax.rs takes for long
 FEWEST_ITERATIONS = 7
-OPS = ["exp", "sigmoid", "softmax", "log_softmax", "softmax_loss_grad", "sigmoid_loss_grad"]
 BACKENDS = ["avx2", "avx512"]
 MCA_CPUS = ["znver3", "skylake-avx512"]
 MOST_FOR_MCA = 50_000
+
+ROW = (1, 2048)
+SHORT_ROWS = [(256, 10), (1024, 2)]
+LONG_ROW = (1, (1 << 18) + 8192)  # a block more than the shortest that src/kernel/softmax.rs takes for long
+# What is looked at: operation, rows, classes.
+TRACED = [
+    *((op, *ROW) for op in ["exp", "sigmoid", "softmax", "log_softmax", "softmax_loss_grad", "sigmoid_loss_grad"]),
+    *((op, *shape) for op in ["softmax", "softmax_loss_grad"] for shape in SHORT_ROWS),
+    ("softmax", *LONG_ROW),
+]
 
 # How the kernels go through memory, pass by pass, as plain loops that do the same.
 PASSES = {
@@ -250,12 +258,12 @@ def disassemble(binary: Path) -> dict[int, Instruction]:
     return {int(m[1], 16): Instruction(re.sub(r"\s*(#|<).*", "", m[2])) for m in found if m}
 
 
-def trace(binary: Path, op: str, backend: str, length: int) -> list[int]:
+def trace(binary: Path, op: str, backend: str, shape: str) -> list[int]:
     """Addresses, as in the file, of the instructions that the operation executes; none where the backend is missing."""
     pid = os.fork()
     if pid == 0:
         libc.ptrace(PTRACE_TRACEME, 0, None, None)
-        os.execv(binary, [str(binary), "trace", op, backend, str(length)])
+        os.execv(binary, [str(binary), "trace", op, backend, shape])
     os.waitpid(pid, 0)
     base = load_address(pid, binary)
     if not resume(pid, PTRACE_CONT):
@@ -289,7 +297,7 @@ def load_address(pid: int, binary: Path) -> int:
     return int(next(line for line in maps if line.endswith(str(binary))).partition("-")[0], 16)
 
 
-def passes(addresses: Sequence[int], code: dict[int, Instruction], length: int) -> list[Pass]:
+def passes(addresses: Sequence[int], code: dict[int, Instruction], rows: int, classes: int) -> list[Pass]:
     jumps = ((a, b) for a, b in pairwise(addresses) if b <= a and a in code and code[a].is_jump)
     heads = {head for head, count in Counter(b for _, b in jumps).items() if count >= FEWEST_ITERATIONS}
     visits: dict[int, list[int]] = {}
@@ -303,8 +311,8 @@ def passes(addresses: Sequence[int], code: dict[int, Instruction], length: int) 
             merged[-1].append(times)
         else:
             merged.append([times])
-    made = [make_pass(outermost(loops), addresses, code, length) for loops in merged]
-    return [part for part in made if any(instruction.is_vector for instruction in part.code)]
+    made = [make_pass(outermost(loops), addresses, code, rows, classes) for loops in merged]
+    return [part for part in made if any(instruction.pipes()[1] for instruction in part.code)]
 
 
 def outermost(loops: Sequence[list[int]]) -> list[int]:
@@ -313,11 +321,14 @@ def outermost(loops: Sequence[list[int]]) -> list[int]:
     return min((loop for loop in loops if loop[-1] - loop[0] > 0.9 * whole), key=len, default=max(loops, key=len))
 
 
-def make_pass(times: Sequence[int], addresses: Sequence[int], code: dict[int, Instruction], length: int) -> Pass:
+def make_pass(
+    times: Sequence[int], addresses: Sequence[int], code: dict[int, Instruction], rows: int, classes: int
+) -> Pass:
     executed = [code.get(address, Instruction("nop")) for address in addresses[times[0] : times[-1]]]
     # The first iteration may stand before the loop, or the last behind it.
-    elements = 2 ** round(log2(length / len(times)))
-    return Pass(describe(executed, length), executed, len(times) - 1, elements)
+    indivisible = 1 if rows == 1 else classes
+    elements = indivisible * 2 ** round(log2(rows * classes / indivisible / len(times)))
+    return Pass(describe(executed, rows * classes), executed, len(times) - 1, elements)
 
 
 def describe(executed: Sequence[Instruction], length: int) -> str:
@@ -332,7 +343,8 @@ def describe(executed: Sequence[Instruction], length: int) -> str:
 
 def times(binary: Path, seconds: float) -> dict[str, dict[str, float]]:
     """Nanoseconds, by section and name."""
-    command = [binary, "time", str(seconds), *{",".join(passes) for passes in PASSES.values()}]
+    shapes = ",".join(f"{rows}x{classes}" for rows, classes in [ROW, *SHORT_ROWS])
+    command = [binary, "time", str(seconds), shapes, *{",".join(passes) for passes in PASSES.values()}]
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     sections: dict[str, dict[str, float]] = {}
     for line in output.splitlines():
@@ -367,7 +379,8 @@ def l1_table(found: dict[str, list[Pass]], measured: dict[str, float], clock: fl
     for op, parts in found.items():
         if op not in measured:
             continue
-        bound, nanoseconds = sum(part.bound(core) for part in parts), measured[op] / LENGTH
+        rows_of, classes = map(int, op.rpartition("/")[2].split("x"))
+        bound, nanoseconds = sum(part.bound(core) for part in parts), measured[op] / (rows_of * classes)
         cycles = nanoseconds * 16 / clock
         rows.append([op, f"{nanoseconds:.3f}", f"{cycles:.2f}", f"{bound:.2f}", f"{bound / cycles:.0%}"])
     return table("op|ns per element|cycles per 16|bound|share", rows)
@@ -384,7 +397,7 @@ def plain_table(plain: dict[str, float]) -> str:
 def memory_table(long: dict[str, float], plain: dict[str, float], ports: dict[str, float]) -> str:
     def row(op: str, backend: str) -> list[object]:
         traffic = plain[",".join(PASSES[op])] / LONG_LENGTH
-        port = ports[f"softmax long/{backend}"]
+        port = ports[f"softmax/{backend}/{LONG_ROW[0]}x{LONG_ROW[1]}"]
         measured = long[f"{op}/{backend}"] / LONG_LENGTH
         numbers = [f"{number:.3f}" for number in (measured, traffic, port)]
         return [f"{op}/{backend}", ", ".join(PASSES[op]), *numbers, f"{max(traffic, port) / measured:.0%}"]
@@ -415,10 +428,10 @@ def core_here() -> Core:
 def report(binary: Path, seconds: float) -> str:
     code = disassemble(binary)
     found: dict[str, list[Pass]] = {}
-    for op, suffix, length in [*((op, "", LENGTH) for op in OPS), ("softmax", " long", LONG_LENGTH_TRACED)]:
+    for op, rows, classes in TRACED:
         for backend in BACKENDS:
-            if addresses := trace(binary, op, backend, length):
-                found[f"{op}{suffix}/{backend}"] = passes(addresses, code, length)
+            if addresses := trace(binary, op, backend, shape := f"{rows}x{classes}"):
+                found[f"{op}/{backend}/{shape}"] = passes(addresses, code, rows, classes)
     for op in (op for op, parts in found.items() if not parts):
         print(f"{op}: no loop found", file=sys.stderr)
     measured = times(binary, seconds)
@@ -430,7 +443,7 @@ def report(binary: Path, seconds: float) -> str:
         f"{cpu('model name')} at {1 / clock:.2f} GHz, with the model of {core.name}. Bounds of the loops, in "
         "cycles per 16 elements:",
         loops_table(found),
-        f"A row of {LENGTH} elements, in L1:",
+        "Tables in L1:",
         l1_table(found, measured["L1"], clock, core),
         "Rows of 64 MiB:",
         plain_table(plain),

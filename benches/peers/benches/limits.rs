@@ -2,8 +2,9 @@
 //! timed is what a program gets.
 //!
 //! ```text
-//! limits trace OP BACKEND LENGTH  an operation once on a row of that length, between two breakpoints
-//! limits time SECONDS A,B C       lines of `section name nanoseconds`; plain loops A, B one after the other, and C
+//! limits trace OP BACKEND SHAPE     an operation once on a table, `rows x classes`, between two breakpoints
+//! limits time SECONDS SHAPES A,B C  lines of `section name nanoseconds`: every operation on tables in L1; plain loops A, B
+//!                                   one after the other, and C
 //! ```
 
 #[cfg(target_arch = "x86_64")]
@@ -16,8 +17,6 @@ mod x86_64 {
     use xent::activation::Exp;
     use xent::{Backend, LogSoftmax, Rows, RowsMut, Sigmoid, SigmoidCrossEntropy, Softmax, SoftmaxCrossEntropy};
 
-    /// Three tables of it fit in the smallest L1 data cache; a row of it is long enough for every loop to settle.
-    const L1_LEN: usize = 2048;
     const LONG_ROWS: usize = 2;
     const LONG_CLASSES: usize = 1 << 24;
     const BACKENDS: [&str; 2] = ["avx2", "avx512"];
@@ -58,6 +57,7 @@ mod x86_64 {
         x: Floats,
         y: Floats,
         labels: Floats,
+        targets: Vec<u32>,
         classes: usize,
     }
 
@@ -65,8 +65,15 @@ mod x86_64 {
         fn new(rows: usize, classes: usize) -> Self {
             let x = Floats::new((0..rows * classes).map(|i| ((i * 7919) % 2003) as f32 / 100.0 - 10.0));
             let y = Floats::new(x.iter().copied());
-            let labels = Floats::new(x.iter().take(L1_LEN).map(|&x| f32::from(x > 0.0)));
-            Self { x, y, labels, classes }
+            let labels = Floats::new(x.iter().map(|&x| f32::from(x > 0.0)));
+            let targets = (0..rows).map(|row| (row * 7 % classes) as u32).collect();
+            Self { x, y, labels, targets, classes }
+        }
+
+        /// Of a shape as the arguments have it.
+        fn of(shape: &str) -> Self {
+            let (rows, classes) = shape.split_once('x').expect("rows x classes");
+            Self::new(rows.parse().expect("rows"), classes.parse().expect("classes"))
         }
 
         fn pair(&mut self) -> (Rows<'_>, RowsMut<'_>) {
@@ -101,7 +108,8 @@ mod x86_64 {
         ("softmax_in_place", |t, b| Softmax::new().backend(b).forward_in_place(t.in_place()).unwrap()),
         ("softmax_loss_grad", loss_grad),
         ("softmax_loss_grad_in_place", |t, b| {
-            black_box(SoftmaxCrossEntropy::new().backend(b).loss_grad_in_place(t.in_place(), &[0_u32, 1]).unwrap());
+            let dx = RowsMut::new(&mut t.y, t.classes);
+            black_box(SoftmaxCrossEntropy::new().backend(b).loss_grad_in_place(dx, &t.targets[..]).unwrap());
         }),
     ];
 
@@ -111,9 +119,8 @@ mod x86_64 {
     }
 
     fn loss_grad(t: &mut Tables, b: Backend) {
-        let (x, dx) = t.pair();
-        let targets = &[0_u32, 1][..x.rows()];
-        black_box(SoftmaxCrossEntropy::new().backend(b).loss_grad(x, targets, dx).unwrap());
+        let (x, dx) = (Rows::new(&t.x, t.classes), RowsMut::new(&mut t.y, t.classes));
+        black_box(SoftmaxCrossEntropy::new().backend(b).loss_grad(x, &t.targets[..], dx).unwrap());
     }
 
     /// Reads `x` or `y`, writes `y`.
@@ -228,10 +235,10 @@ mod x86_64 {
         black_box(x);
     }
 
-    pub fn trace(op: &str, backend: &str, length: usize) {
+    pub fn trace(op: &str, backend: &str, shape: &str) {
         let (_, run) = OPS.into_iter().find(|(name, _)| *name == op).expect("an operation");
         let Ok(backend) = Backend::named(backend) else { return };
-        let mut tables = Tables::new(1, length);
+        let mut tables = Tables::of(shape);
         run(&mut tables, backend);
         // SAFETY: stops in the tracer, which goes on behind it.
         unsafe { asm!("int3") };
@@ -281,15 +288,17 @@ mod x86_64 {
     }
 
     /// `skeletons` are plain loops with their names between commas.
-    pub fn time(seconds: f64, skeletons: &[&str]) {
+    pub fn time(seconds: f64, shapes: &str, skeletons: &[&str]) {
         let backends: Vec<(&str, Backend)> =
             BACKENDS.iter().filter_map(|name| Some((*name, Backend::named(name).ok()?))).collect();
 
         let mut contenders = vec![Contender::new("clock 1000_cycles".into(), clock)];
         for (op, run) in OPS {
-            for &(name, backend) in &backends {
-                let mut tables = Tables::new(1, L1_LEN);
-                contenders.push(Contender::new(format!("L1 {op}/{name}"), move || run(&mut tables, backend)));
+            for shape in shapes.split(',') {
+                for &(name, backend) in &backends {
+                    let mut tables = Tables::of(shape);
+                    contenders.push(Contender::new(format!("L1 {op}/{name}/{shape}"), move || run(&mut tables, backend)));
+                }
             }
         }
         interleave(contenders, seconds);
@@ -316,8 +325,10 @@ fn main() {
     {
         let arguments: Vec<String> = std::env::args().skip(1).collect();
         match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-            ["trace", op, backend, length] => x86_64::trace(op, backend, length.parse().expect("a length")),
-            ["time", seconds, ref skeletons @ ..] => x86_64::time(seconds.parse().expect("seconds"), skeletons),
+            ["trace", op, backend, shape] => x86_64::trace(op, backend, shape),
+            ["time", seconds, shapes, ref skeletons @ ..] => {
+                x86_64::time(seconds.parse().expect("seconds"), shapes, skeletons);
+            }
             _ => println!("run by benches/limits.py"),
         }
     }
