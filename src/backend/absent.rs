@@ -3,14 +3,14 @@
 use crate::lane::Op;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Token {}
+pub(crate) enum Token {}
 
 #[inline(always)]
-pub(super) const fn detect() -> Option<Token> {
+pub(crate) const fn detect() -> Option<Token> {
     None
 }
 
 #[inline(always)]
-pub(super) fn run<O: Op>(token: Token, _: O) -> O::Out {
+pub(crate) fn run<O: Op>(token: Token, _: O) -> O::Out {
     match token {}
 }

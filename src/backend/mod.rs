@@ -1,4 +1,4 @@
-//! Instruction sets: one file each, with detection and dispatch here and nowhere else.
+//! Instruction sets: one file each, with the choice among them and the dispatch here and nowhere else.
 
 mod scalar;
 
@@ -13,19 +13,14 @@ mod scalar;
 )]
 mod wide;
 
-#[cfg_attr(not(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2")), path = "absent.rs")]
-mod avx2;
-#[cfg_attr(not(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2")), path = "absent.rs")]
-mod avx512;
-#[cfg_attr(not(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2")), path = "absent.rs")]
-mod fused_scalar;
-#[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
+#[cfg_attr(not(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2")), path = "absent_x86.rs")]
 mod x86;
 
 use crate::Error;
 use crate::lane::Op;
 use core::fmt;
 use core::sync::atomic::{AtomicU8, Ordering};
+use x86::{avx2, avx512, fused_scalar};
 
 /// Whether the build has FMA everywhere, and all targets need not give the same bits.
 const BUILD_IS_FUSED: bool = cfg!(any(target_feature = "fma", all(target_arch = "aarch64", target_feature = "neon")))

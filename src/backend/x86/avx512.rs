@@ -1,36 +1,11 @@
 //! Sixteen lanes: AVX-512.
 
-use super::x86::arch::*;
-use super::x86::{self, Level, OfRows, level, load_first, on_registers, store_first};
-use crate::lane::{Arithmetic, Chunk, Eight, Four, Grid, LANES, Lane, Op};
+use super::arch::*;
+use super::columns::{RowsOfFour, load_first, store_first};
+use super::{on_registers, shared_lane_methods, token};
+use crate::lane::{Arithmetic, Chunk, Eight, Four, LANES, Lane};
 
-/// Made by [`detect`] alone: the proof that the CPU has the instructions and the system keeps the registers.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Token(());
-
-pub(super) fn detect() -> Option<Token> {
-    if level() >= Level::Avx512 { Some(Token(())) } else { None }
-}
-
-pub(super) fn run<O: Op>(token: Token, op: O) -> O::Out {
-    with_features(
-        token,
-        #[inline(always)]
-        || op.run(token),
-    )
-}
-
-/// Calls a function that may use the features, apart from its caller.
-#[allow(unsafe_code, reason = "calls a function with more features than the build")]
-fn with_features<T>(_: Token, f: impl FnOnce() -> T) -> T {
-    #[inline(never)]
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-    fn call<T>(f: impl FnOnce() -> T) -> T {
-        f()
-    }
-    // SAFETY: the token is the proof of these features.
-    unsafe { call(f) }
-}
+token!(Avx512, "avx512f,avx512bw,avx512dq,avx512vl");
 
 /// A mask of the first `count` lanes.
 #[inline(always)]
@@ -109,9 +84,7 @@ impl Lane for Token {
     type LargeGroup = Eight<Self>;
     const N: usize = 16;
 
-    fn apart<O: Op>(self, op: O) -> O::Out {
-        run(self, op)
-    }
+    shared_lane_methods! {}
 
     on_registers! {
         splat_wide(x: f32) -> [__m512; 1] { [_mm512_set1_ps(x)] }
@@ -158,16 +131,6 @@ impl Lane for Token {
         }
     }
     #[inline(always)]
-    fn fence(self) {
-        // SAFETY: the instruction is of SSE, which every build with this backend has. No memory is touched.
-        unsafe { _mm_sfence() }
-    }
-    #[inline(always)]
-    fn prefetch(self, chunk: &Chunk) {
-        // SAFETY: a hint: nothing is read, whatever the address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(chunk.as_ptr().cast()) }
-    }
-    #[inline(always)]
     fn load_part(self, from: &[f32], fill: f32) -> __m512 {
         if let Some(from) = from.first_chunk() {
             return self.load(from, 0);
@@ -199,28 +162,6 @@ impl Lane for Token {
     fn interleaved(self, a: __m512, b: __m512) -> [__m512; 2] {
         [two_of(self, LOW_PAIRS, a, b), two_of(self, HIGH_PAIRS, a, b)]
     }
-    #[inline(always)]
-    fn columns(self, from: &[f32], at: Grid, columns: &mut [__m512]) {
-        x86::columns(self, from, at, columns);
-    }
-    #[inline(always)]
-    fn store_columns(self, columns: &[__m512], to: &mut [f32], at: Grid) {
-        x86::store_columns(self, columns, to, at);
-    }
-    fn columns_apart(self, from: &[f32], at: Grid, columns: &mut [__m512]) {
-        with_features(
-            self,
-            #[inline(always)]
-            || self.columns(from, at, columns),
-        );
-    }
-    fn store_columns_apart(self, columns: &[__m512], to: &mut [f32], at: Grid) {
-        with_features(
-            self,
-            #[inline(always)]
-            || self.store_columns(columns, to, at),
-        );
-    }
 }
 
 // Lanes of two vectors: the second has 16 to 31.
@@ -238,7 +179,7 @@ fn two_of(_: Token, lanes: [i32; 16], a: __m512, b: __m512) -> __m512 {
 }
 
 #[allow(unsafe_code, reason = "intrinsics")]
-impl OfRows for Token {
+impl RowsOfFour for Token {
     #[inline(always)]
     unsafe fn load_rows(self, row: *const f32, stride: usize, width: usize, rows: usize) -> __m512 {
         let of_row = {

@@ -1,36 +1,11 @@
 //! Eight lanes: AVX2 with FMA.
 
-use super::x86::arch::*;
-use super::x86::{self, Level, OfRows, level, load_first, on_registers, store_first};
-use crate::lane::{Arithmetic, Chunk, Four, Grid, Lane, Op};
+use super::arch::*;
+use super::columns::{RowsOfFour, load_first, store_first};
+use super::{on_registers, shared_lane_methods, token};
+use crate::lane::{Arithmetic, Chunk, Four, Lane};
 
-/// Made by [`detect`] alone: the proof that the CPU has the instructions and the system keeps the registers.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Token(());
-
-pub(super) fn detect() -> Option<Token> {
-    if level() >= Level::Avx2 { Some(Token(())) } else { None }
-}
-
-pub(super) fn run<O: Op>(token: Token, op: O) -> O::Out {
-    with_features(
-        token,
-        #[inline(always)]
-        || op.run(token),
-    )
-}
-
-/// Calls a function that may use the features, apart from its caller.
-#[allow(unsafe_code, reason = "calls a function with more features than the build")]
-fn with_features<T>(_: Token, f: impl FnOnce() -> T) -> T {
-    #[inline(never)]
-    #[target_feature(enable = "avx2,fma")]
-    fn call<T>(f: impl FnOnce() -> T) -> T {
-        f()
-    }
-    // SAFETY: the token is the proof of these features.
-    unsafe { call(f) }
-}
+token!(Avx2, "avx2,fma");
 
 /// All ones in the first `count` lanes, none in the others.
 #[inline(always)]
@@ -108,9 +83,7 @@ impl Lane for Token {
     type LargeGroup = Four<Self>;
     const N: usize = 8;
 
-    fn apart<O: Op>(self, op: O) -> O::Out {
-        run(self, op)
-    }
+    shared_lane_methods! {}
 
     on_registers! {
         splat_wide(x: f32) -> [__m256; 2] { [_mm256_set1_ps(x); 2] }
@@ -162,16 +135,6 @@ impl Lane for Token {
             }
             _ => self.store(a, chunk, k),
         }
-    }
-    #[inline(always)]
-    fn fence(self) {
-        // SAFETY: the instruction is of SSE, which every build with this backend has. No memory is touched.
-        unsafe { _mm_sfence() }
-    }
-    #[inline(always)]
-    fn prefetch(self, chunk: &Chunk) {
-        // SAFETY: a hint: nothing is read, whatever the address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(chunk.as_ptr().cast()) }
     }
     #[inline(always)]
     fn load_part(self, from: &[f32], fill: f32) -> __m256 {
@@ -228,32 +191,10 @@ impl Lane for Token {
             [_mm256_permute2f128_ps::<0x20>(low, high), _mm256_permute2f128_ps::<0x31>(low, high)]
         }
     }
-    #[inline(always)]
-    fn columns(self, from: &[f32], at: Grid, columns: &mut [__m256]) {
-        x86::columns(self, from, at, columns);
-    }
-    #[inline(always)]
-    fn store_columns(self, columns: &[__m256], to: &mut [f32], at: Grid) {
-        x86::store_columns(self, columns, to, at);
-    }
-    fn columns_apart(self, from: &[f32], at: Grid, columns: &mut [__m256]) {
-        with_features(
-            self,
-            #[inline(always)]
-            || self.columns(from, at, columns),
-        );
-    }
-    fn store_columns_apart(self, columns: &[__m256], to: &mut [f32], at: Grid) {
-        with_features(
-            self,
-            #[inline(always)]
-            || self.store_columns(columns, to, at),
-        );
-    }
 }
 
 #[allow(unsafe_code, reason = "intrinsics")]
-impl OfRows for Token {
+impl RowsOfFour for Token {
     #[inline(always)]
     unsafe fn load_rows(self, row: *const f32, stride: usize, width: usize, rows: usize) -> __m256 {
         let of_row = {

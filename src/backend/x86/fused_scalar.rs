@@ -1,19 +1,19 @@
 //! One lane whose `mul_add` rounds once, on a build without that instruction: slow, and the bits of `avx2` and `avx512`
 //! wherever they are wanted.
 
-use super::scalar::Scalar;
+use crate::backend::{BUILD_IS_FUSED, scalar::Scalar};
 use crate::lane::Op;
 
-pub(super) type Token = Scalar<true>;
+pub(crate) type Token = Scalar<true>;
 
 /// Nothing where the scalar backend is fused already, or no backend may be.
 #[inline(always)]
-pub(super) const fn detect() -> Option<Token> {
-    if super::BUILD_IS_FUSED || cfg!(feature = "cross-platform-bits") { None } else { Some(Scalar(())) }
+pub(crate) const fn detect() -> Option<Token> {
+    if BUILD_IS_FUSED || cfg!(feature = "cross-platform-bits") { None } else { Some(Scalar(())) }
 }
 
 /// Apart from its callers: one copy of each operation.
 #[inline(never)]
-pub(super) fn run<O: Op>(token: Token, op: O) -> O::Out {
+pub(crate) fn run<O: Op>(token: Token, op: O) -> O::Out {
     op.run(token)
 }

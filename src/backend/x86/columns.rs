@@ -1,0 +1,141 @@
+//! Columns of rows that lie apart: four floats of each row are loaded, or stored, and transposed in registers.
+
+use super::arch::*;
+use crate::lane::{COLUMNS, Grid, Lane, fill_by_fours, take_by_fours};
+
+/// Registers of four floats of each of several rows: how columns are loaded and stored.
+#[allow(unsafe_code, reason = "pointers to rows")]
+pub(super) trait RowsOfFour: Lane {
+    /// The first floats, `width` of them, of every fourth of the `rows` rows from `row` on, and something where there are
+    /// no more.
+    ///
+    /// # Safety
+    /// All must be there to read, and `width` is 1 to 4.
+    unsafe fn load_rows(self, row: *const f32, stride: usize, width: usize, rows: usize) -> Self::V;
+
+    /// Writes what [`load_rows`](Self::load_rows) loads.
+    ///
+    /// # Safety
+    /// All must be there to write, and `width` is at most 4.
+    unsafe fn store_rows(self, row: *mut f32, stride: usize, width: usize, rows: usize, of_rows: Self::V);
+
+    /// All groups of four lanes as matrices of four rows of four.
+    fn transposed(self, four: [Self::V; COLUMNS]) -> [Self::V; COLUMNS];
+}
+
+/// Whether a slice of length `len` has the first `width` elements of all rows that are in a vector.
+#[inline(always)]
+fn has_rows<L: Lane>(at: Grid, width: usize, len: usize) -> bool {
+    let last = at.rows.min(L::N).checked_sub(1);
+    let needed = last.and_then(|last| last.checked_mul(at.stride)).and_then(|last| last.checked_add(width));
+    needed.is_some_and(|needed| needed <= len)
+}
+
+/// [`Lane::columns`]
+#[inline(always)]
+#[allow(unsafe_code, reason = "intrinsics")]
+pub(super) fn load<L: RowsOfFour>(l: L, from: &[f32], at: Grid, columns: &mut [L::V]) {
+    if !has_rows::<L>(at, columns.len(), from.len()) {
+        return; // A table that was checked has them.
+    }
+    let of_rows = {
+        #[inline(always)]
+        |rows: usize, columns: &mut [L::V]| {
+            fill_by_fours(
+                columns,
+                #[inline(always)]
+                |first, width| {
+                    let rows_from = {
+                        #[inline(always)]
+                        |i| {
+                            let row = from.as_ptr().wrapping_add(i * at.stride + first);
+                            // SAFETY: the first `rows` rows are there, with all columns; a four has one column at least.
+                            unsafe { l.load_rows(row, at.stride, width, rows.saturating_sub(i)) }
+                        }
+                    };
+                    l.transposed([rows_from(0), rows_from(1), rows_from(2), rows_from(3)])
+                },
+            );
+        }
+    };
+    // What is there of whole vectors needs no questions.
+    if at.rows >= L::N { of_rows(L::N, columns) } else { of_rows(at.rows, columns) }
+}
+
+/// [`Lane::store_columns`]
+#[inline(always)]
+#[allow(unsafe_code, reason = "intrinsics")]
+pub(super) fn store<L: RowsOfFour>(l: L, columns: &[L::V], to: &mut [f32], at: Grid) {
+    if !has_rows::<L>(at, columns.len(), to.len()) {
+        return; // As above.
+    }
+    let to = to.as_mut_ptr();
+    let of_rows = {
+        #[inline(always)]
+        |rows: usize| {
+            take_by_fours(
+                columns,
+                l.splat(0.0),
+                #[inline(always)]
+                |first, width, four| {
+                    let [a, b, c, d] = l.transposed(four);
+                    let store_from = {
+                        #[inline(always)]
+                        |i, of_rows| {
+                            let row = to.wrapping_add(i * at.stride + first);
+                            // SAFETY: the first `rows` rows are there, with all columns; a four has no more than that.
+                            unsafe { l.store_rows(row, at.stride, width, rows.saturating_sub(i), of_rows) }
+                        }
+                    };
+                    store_from(0, a);
+                    store_from(1, b);
+                    store_from(2, c);
+                    store_from(3, d);
+                },
+            );
+        }
+    };
+    if at.rows >= L::N { of_rows(L::N) } else { of_rows(at.rows) }
+}
+
+/// The first floats at a place, `width` of them.
+///
+/// # Safety
+/// They must be there to read, and `width` is 1 to 4.
+#[inline(always)]
+#[allow(unsafe_code, reason = "intrinsics")]
+pub(super) unsafe fn load_first(from: *const f32, width: usize) -> __m128 {
+    // SAFETY: reads as many floats as there are. The build has SSE2; none of these loads asks for more than the
+    // alignment of a float.
+    unsafe {
+        match width {
+            1 => _mm_load_ss(from),
+            2 => _mm_castsi128_ps(_mm_loadl_epi64(from.cast())),
+            3 => _mm_movelh_ps(_mm_castsi128_ps(_mm_loadl_epi64(from.cast())), _mm_load_ss(from.add(2))),
+            _ => _mm_loadu_ps(from),
+        }
+    }
+}
+
+/// Writes what [`load_first`] loads, or nothing where `width` is 0.
+///
+/// # Safety
+/// They must be there to write, and `width` is at most 4.
+#[inline(always)]
+#[allow(unsafe_code, reason = "intrinsics")]
+pub(super) unsafe fn store_first(to: *mut f32, a: __m128, width: usize) {
+    // SAFETY: writes as many floats as there are. The build has SSE2; none of these stores asks for more than
+    // the alignment of a float.
+    unsafe {
+        match width {
+            0 => {}
+            1 => _mm_store_ss(to, a),
+            2 => _mm_storel_epi64(to.cast(), _mm_castps_si128(a)),
+            3 => {
+                _mm_storel_epi64(to.cast(), _mm_castps_si128(a));
+                _mm_store_ss(to.add(2), _mm_movehl_ps(a, a));
+            }
+            _ => _mm_storeu_ps(to, a),
+        }
+    }
+}
