@@ -297,7 +297,8 @@ mod x86_64 {
             for shape in shapes.split(',') {
                 for &(name, backend) in &backends {
                     let mut tables = Tables::of(shape);
-                    contenders.push(Contender::new(format!("L1 {op}/{name}/{shape}"), move || run(&mut tables, backend)));
+                    contenders
+                        .push(Contender::new(format!("L1 {op}/{name}/{shape}"), move || run(&mut tables, backend)));
                 }
             }
         }
