@@ -11,34 +11,29 @@ pub(crate) struct Batch<'a, 't, K> {
     pub(crate) table: &'a mut Table<'t>,
     pub(crate) kernel: &'a K,
     pub(crate) row_weights: Option<&'a [f32]>,
-    pub(crate) losses: Option<&'a mut [f32]>,
     /// Of the gradient.
     pub(crate) scale: f32,
 }
 
 impl<K: RowLoss> Batch<'_, '_, K> {
-    /// The sum of the losses.
-    pub(crate) fn sum(self, backend: Option<Backend>) -> f64 {
+    /// The sum of the losses, and each of them into `losses`.
+    pub(crate) fn sum(self, backend: Option<Backend>, losses: Option<&mut [f32]>) -> f64 {
         // To make room for many rows takes a tenth of a call of few.
         let (mut few, mut many);
         let mut pending = if self.table.as_rows().rows() <= LANES {
             few = Room::<1>::NEW;
-            few.pending(self.losses)
+            few.pending(losses)
         } else {
             many = Room::<CHUNKS>::NEW;
-            many.pending(self.losses)
+            many.pending(losses)
         };
-        let Batch { table, kernel, row_weights, scale, .. } = self;
-        Backend::run(backend, AllRows { table, kernel, row_weights, scale, pending: &mut pending });
+        Backend::run(backend, AllRows { batch: self, pending: &mut pending });
         pending.sum.total()
     }
 }
 
 struct AllRows<'a, 't, 'p, K> {
-    table: &'a mut Table<'t>,
-    kernel: &'a K,
-    row_weights: Option<&'a [f32]>,
-    scale: f32,
+    batch: Batch<'a, 't, K>,
     pending: &'a mut Pending<'p>,
 }
 
@@ -46,12 +41,13 @@ impl<K: RowLoss> Op for AllRows<'_, '_, '_, K> {
     type Out = ();
 
     fn width(&self) -> usize {
-        if self.kernel.takes_columns() { short::width(self.table.as_rows(), K::HAS_LOG) } else { usize::MAX }
+        let Batch { table, kernel, .. } = &self.batch;
+        if kernel.takes_columns() { short::width(table.as_rows(), K::HAS_LOG) } else { usize::MAX }
     }
 
     #[inline(always)]
     fn run<L: Lane>(self, l: L) {
-        let AllRows { table, kernel, row_weights, scale, pending } = self;
+        let AllRows { batch: Batch { table, kernel, row_weights, scale }, pending } = self;
         let (rows, classes) = (table.as_rows().rows(), table.as_rows().classes());
         let taken = if kernel.takes_columns() { short::taken::<L>(table.as_rows(), K::HAS_LOG) } else { 0 };
         if taken > 0 {
@@ -196,18 +192,18 @@ const CHUNKS: usize = if IS_FIRMWARE { 1 } else { 4 };
 
 /// Where numbers of rows are kept, in whole cache lines: a vector across two is not handed on from a store to a load.
 #[repr(align(64))]
-struct Room<const CHUNKS: usize> {
-    marks: [Chunk; CHUNKS],
-    weights: [Chunk; CHUNKS],
-    linear: [Chunk; CHUNKS],
-    slope: [Chunk; CHUNKS],
-    r: [Chunk; CHUNKS],
+struct Room<const N: usize> {
+    marks: [Chunk; N],
+    weights: [Chunk; N],
+    linear: [Chunk; N],
+    slope: [Chunk; N],
+    r: [Chunk; N],
 }
 
-impl<const CHUNKS: usize> Room<CHUNKS> {
+impl<const N: usize> Room<N> {
     const NEW: Self = {
-        let zeros = [[0.0; LANES]; CHUNKS];
-        Self { marks: zeros, weights: [[1.0; LANES]; CHUNKS], linear: zeros, slope: zeros, r: zeros }
+        let zeros = [[0.0; LANES]; N];
+        Self { marks: zeros, weights: [[1.0; LANES]; N], linear: zeros, slope: zeros, r: zeros }
     };
 
     fn pending<'a>(&'a mut self, losses: Option<&'a mut [f32]>) -> Pending<'a> {

@@ -484,8 +484,8 @@ impl<'a, K: Kind + Copy> Loss<'a, K> {
         if table.is_written() && self.reduction != Reduction::Sum {
             scale = if denominator == 0.0 { 0.0 } else { (f64::from(scale) / denominator) as f32 };
         }
-        let batch = Batch { table, kernel: &kernel, row_weights: self.row_weights, losses, scale };
-        let sum = batch.sum(self.backend);
+        let batch = Batch { table, kernel: &kernel, row_weights: self.row_weights, scale };
+        let sum = batch.sum(self.backend, losses);
         Ok(Totals { sum, weight: denominator, rows: shares.rows })
     }
 
