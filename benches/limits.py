@@ -46,9 +46,9 @@ Zen 4, is taken for it; it was not timed.
 Times
 - The smallest of many turns that all operations take with each other. Cycles are counted by a chain of dependent
   additions that takes turns with them.
-- L1: three tables fit in it, and are long enough for every loop to settle. The operation's bound is the sum of its passes' by the model of the machine's core, or of
-  Zen 5 where it is neither; the share is bound over measured. What is not in the bound: the call, what stands between
-  the loops, and waiting for results.
+- L1: three tables fit in it, and are long enough for every loop to settle. The operation's bound is the sum of its
+  passes' by the model of the machine's core, or of Zen 5 where it is neither; the share is bound over measured. What is
+  not in the bound: the call, what stands between the loops, and waiting for results.
 - Memory: 2 rows of 16 Mi elements, 64 MiB each. The traffic bound is the time of plain loops that go through memory as
   the kernels do (PASSES), row by row, with vectors of whichever width is faster; they take turns with the operations.
   The port bound is that of the loops over long rows. The share is the larger of the two over measured. It may exceed
@@ -84,12 +84,11 @@ MOST_FOR_MCA = 50_000
 
 ROW = (1, 2048)
 SHORT_ROWS = [(256, 10), (1024, 2)]
-LONG_ROW = (1, (1 << 18) + 8192)  # a block more than the shortest that src/kernel/softmax.rs takes for long
-# What is looked at: operation, rows, classes.
-TRACED = [
+LONG_ROW = (1, (1 << 18) + 8192)  # a block more than the longest that src/kernel/softmax.rs does not take for long
+# What is looked at in L1: operation, rows, classes.
+IN_L1 = [
     *((op, *ROW) for op in ["exp", "sigmoid", "softmax", "log_softmax", "softmax_loss_grad", "sigmoid_loss_grad"]),
     *((op, *shape) for op in ["softmax", "softmax_loss_grad"] for shape in SHORT_ROWS),
-    ("softmax", *LONG_ROW),
 ]
 
 # How the kernels go through memory, pass by pass, as plain loops that do the same.
@@ -312,7 +311,8 @@ def passes(addresses: Sequence[int], code: dict[int, Instruction], rows: int, cl
         else:
             merged.append([times])
     made = [make_pass(outermost(loops), addresses, code, rows, classes) for loops in merged]
-    return [part for part in made if any(instruction.pipes()[1] for instruction in part.code)]
+    # Others are over blocks: no vector has more than 16 elements.
+    return [part for part in made if len(part.code) >= rows * classes / 16]
 
 
 def outermost(loops: Sequence[list[int]]) -> list[int]:
@@ -343,8 +343,8 @@ def describe(executed: Sequence[Instruction], length: int) -> str:
 
 def times(binary: Path, seconds: float) -> dict[str, dict[str, float]]:
     """Nanoseconds, by section and name."""
-    shapes = ",".join(f"{rows}x{classes}" for rows, classes in [ROW, *SHORT_ROWS])
-    command = [binary, "time", str(seconds), shapes, *{",".join(passes) for passes in PASSES.values()}]
+    in_l1 = ",".join(f"{op}/{rows}x{classes}" for op, rows, classes in IN_L1)
+    command = [binary, "time", str(seconds), in_l1, *{",".join(passes) for passes in PASSES.values()}]
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     sections: dict[str, dict[str, float]] = {}
     for line in output.splitlines():
@@ -428,7 +428,7 @@ def core_here() -> Core:
 def report(binary: Path, seconds: float) -> str:
     code = disassemble(binary)
     found: dict[str, list[Pass]] = {}
-    for op, rows, classes in TRACED:
+    for op, rows, classes in [*IN_L1, ("softmax", *LONG_ROW)]:
         for backend in BACKENDS:
             if addresses := trace(binary, op, backend, shape := f"{rows}x{classes}"):
                 found[f"{op}/{backend}/{shape}"] = passes(addresses, code, rows, classes)

@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! limits trace OP BACKEND SHAPE     an operation once on a table, `rows x classes`, between two breakpoints
-//! limits time SECONDS SHAPES A,B C  lines of `section name nanoseconds`: every operation on tables in L1; plain loops A, B
-//!                                   one after the other, and C
+//! limits time SECONDS L1 A,B C      lines of `section name nanoseconds`: operations on tables in L1, `op/shape,...`; plain
+//!                                   loops A, B one after the other, and C
 //! ```
 
 #[cfg(target_arch = "x86_64")]
@@ -235,8 +235,12 @@ mod x86_64 {
         black_box(x);
     }
 
+    fn run_of(op: &str) -> Run {
+        OPS.into_iter().find(|(name, _)| *name == op).expect("an operation").1
+    }
+
     pub fn trace(op: &str, backend: &str, shape: &str) {
-        let (_, run) = OPS.into_iter().find(|(name, _)| *name == op).expect("an operation");
+        let run = run_of(op);
         let Ok(backend) = Backend::named(backend) else { return };
         let mut tables = Tables::of(shape);
         run(&mut tables, backend);
@@ -287,19 +291,18 @@ mod x86_64 {
         }
     }
 
-    /// `skeletons` are plain loops with their names between commas.
-    pub fn time(seconds: f64, shapes: &str, skeletons: &[&str]) {
+    /// `skeletons` are plain loops with commas between their names.
+    pub fn time(seconds: f64, in_l1: &str, skeletons: &[&str]) {
         let backends: Vec<(&str, Backend)> =
             BACKENDS.iter().filter_map(|name| Some((*name, Backend::named(name).ok()?))).collect();
 
         let mut contenders = vec![Contender::new("clock 1000_cycles".into(), clock)];
-        for (op, run) in OPS {
-            for shape in shapes.split(',') {
-                for &(name, backend) in &backends {
-                    let mut tables = Tables::of(shape);
-                    contenders
-                        .push(Contender::new(format!("L1 {op}/{name}/{shape}"), move || run(&mut tables, backend)));
-                }
+        for op_and_shape in in_l1.split(',') {
+            let (op, shape) = op_and_shape.split_once('/').expect("an operation and a shape");
+            let run = run_of(op);
+            for &(name, backend) in &backends {
+                let mut tables = Tables::of(shape);
+                contenders.push(Contender::new(format!("L1 {op}/{name}/{shape}"), move || run(&mut tables, backend)));
             }
         }
         interleave(contenders, seconds);
@@ -327,8 +330,8 @@ fn main() {
         let arguments: Vec<String> = std::env::args().skip(1).collect();
         match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
             ["trace", op, backend, shape] => x86_64::trace(op, backend, shape),
-            ["time", seconds, shapes, ref skeletons @ ..] => {
-                x86_64::time(seconds.parse().expect("seconds"), shapes, skeletons);
+            ["time", seconds, in_l1, ref skeletons @ ..] => {
+                x86_64::time(seconds.parse().expect("seconds"), in_l1, skeletons);
             }
             _ => println!("run by benches/limits.py"),
         }
