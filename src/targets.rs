@@ -127,6 +127,12 @@ impl<'a> ClassIndices<'a> {
         f32::from_bits(0x4b00_0000 | (class as u32 & 0x7f_ffff))
     }
 
+    /// The class of a mark.
+    #[inline(always)]
+    pub(crate) const fn of_mark(mark: f32) -> usize {
+        (mark.to_bits() & 0x7f_ffff) as usize
+    }
+
     /// The mark of the class at `position`; where there is none, that of any.
     pub(crate) fn mark_at(&self, position: usize) -> f32 {
         match self.class(position, None) {

@@ -240,7 +240,7 @@ fn load<L: Lane, R: Group<L>>(r: R, row: usize, numbers: &[Chunk]) -> R::V {
 
 /// Puts what [`load`] takes.
 #[inline(always)]
-fn store<L: Lane, R: Group<L>>(r: R, row: usize, numbers: R::V, to: &mut [Chunk]) {
+pub(super) fn store<L: Lane, R: Group<L>>(r: R, row: usize, numbers: R::V, to: &mut [Chunk]) {
     r.for_each(
         numbers,
         #[inline(always)]

@@ -13,10 +13,11 @@
 //! common offset of the logits is gone before anything is rounded away. (3) is (2) without the cancellation of p - 1 at
 //! a class that is nearly certain; any other p is at most about 1/2, where (2) loses nothing.
 
+use super::batch::{ROWS, store};
 use super::short::{self, columns_of, weights_of};
 use super::softmax::{Ahead, Leave, Rescale, inverse_of, rest_of, rest_of_all};
 use super::{Parts, RowLoss, Share, weight_at};
-use crate::lane::{Arithmetic, Group, Lane, Span, Stream, walk, walk_without};
+use crate::lane::{Arithmetic, Group, LANES, Lane, Span, Stream, walk, walk_without};
 use crate::loss::{EmptyRow, PositivesScale};
 use crate::math::{factor, scaled_exp_nonpos, scaled_one};
 use crate::targets::Class;
@@ -345,24 +346,109 @@ impl<A: Arithmetic> HotOfRows<A> {
         l.eq(self.marks, l.splat(ClassIndices::mark(column)))
     }
 
+    /// Columns in which the hot ones are sought one after the other; of more, only those are looked at that a row names.
+    const fn are_few<L: Lane>(columns: usize) -> bool
+    where
+        A: Group<L>,
+    {
+        columns <= 3 * A::VECTORS * L::N
+    }
+
+    /// Gives `f` every column that is hot in some row, and perhaps others: all of few, or one for each row.
+    #[inline(always)]
+    fn for_each<L: Lane>(self, l: A, columns: usize, mut f: impl FnMut(usize))
+    where
+        A: Group<L>,
+    {
+        if Self::are_few::<L>(columns) {
+            for column in 0..columns {
+                f(column);
+            }
+            return;
+        }
+        let mut marks = [[0.0; LANES]; ROWS / LANES];
+        store(l, 0, self.marks, &mut marks);
+        for &mark in marks.as_flattened().iter().take(A::VECTORS * L::N) {
+            f(ClassIndices::of_mark(mark));
+        }
+    }
+
     /// The hot one of each row's columns.
     #[inline(always)]
-    fn of(self, l: A, columns: &[A::V]) -> A::V {
+    fn of<L: Lane>(self, l: A, columns: &[A::V]) -> A::V
+    where
+        A: Group<L>,
+    {
         let mut hot = l.splat(0.0);
-        for (i, &column) in columns.iter().enumerate() {
-            hot = l.select(self.is(l, i), column, hot);
-        }
+        self.for_each(
+            l,
+            columns.len(),
+            #[inline(always)]
+            |i| {
+                if let Some(&column) = columns.get(i) {
+                    hot = l.select(self.is(l, i), column, hot);
+                }
+            },
+        );
         hot
     }
 
     /// 1 without weights.
     #[inline(always)]
-    fn weight(self, l: A, class_weights: Option<&[f32]>) -> A::V {
+    fn weight<L: Lane>(self, l: A, class_weights: Option<&[f32]>) -> A::V
+    where
+        A: Group<L>,
+    {
         let mut hot = l.splat(1.0);
-        for (i, &weight) in class_weights.unwrap_or_default().iter().enumerate() {
-            hot = l.select(self.is(l, i), l.splat(weight), hot);
-        }
+        let Some(weights) = class_weights else { return hot };
+        self.for_each(
+            l,
+            weights.len(),
+            #[inline(always)]
+            |i| hot = l.select(self.is(l, i), l.splat(weight_at(class_weights, i)), hot),
+        );
         hot
+    }
+
+    /// Puts the hot one of each row into its column, and `f` of what is in a column into all others.
+    #[inline(always)]
+    fn put<L: Lane>(self, l: A, hot: A::V, columns: &mut [A::V], f: impl Fn(A::V) -> A::V)
+    where
+        A: Group<L>,
+    {
+        if Self::are_few::<L>(columns.len()) {
+            for (i, column) in columns.iter_mut().enumerate() {
+                *column = l.select(self.is(l, i), hot, f(*column));
+            }
+            return;
+        }
+        // Not in place: a blend with what is in memory would become a masked store, which takes long.
+        let mut named = [l.splat(0.0); LANES];
+        let mut at = named.iter_mut();
+        self.for_each(
+            l,
+            columns.len(),
+            #[inline(always)]
+            |i| {
+                if let (Some(named), Some(&column)) = (at.next(), columns.get(i)) {
+                    *named = l.select(self.is(l, i), hot, f(column));
+                }
+            },
+        );
+        for column in columns.iter_mut() {
+            *column = f(*column);
+        }
+        let mut named = named.iter();
+        self.for_each(
+            l,
+            columns.len(),
+            #[inline(always)]
+            |i| {
+                if let (Some(&named), Some(column)) = (named.next(), columns.get_mut(i)) {
+                    *column = named;
+                }
+            },
+        );
     }
 }
 
@@ -421,10 +507,13 @@ impl RowLoss for Indexed<'_> {
         let certain = l.mul(scaled, l.mul(r, l.mul(inverse, l.splat(factor::<R>()))));
         let rescale = Rescale::new(l, scaled, inverse);
         let hot = l.select(is_one, l.sub(l.splat(0.0), certain), l.sub(rescale.apply(l, hot), scaled));
-        // In one pass: a blend with what is in memory would become a masked store, which takes long.
-        for (i, e) in columns.iter_mut().enumerate() {
-            *e = l.select(classes.is(l, i), hot, rescale.apply(l, *e));
-        }
+        classes.put(
+            l,
+            hot,
+            columns,
+            #[inline(always)]
+            |e| rescale.apply(l, e),
+        );
         Parts { linear: l.weigh(q, l.sub(m, logit)), slope: q, r }
     }
 }
