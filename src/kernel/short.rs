@@ -269,9 +269,14 @@ pub(super) fn weights_of<R: Arithmetic, G: Group<R>>(g: G, weights: Stream<'_>, 
 /// A scaled exponential, or 0 and one more in `ones` where it is 1.
 #[inline(always)]
 pub(super) fn count_ones<R: Arithmetic, G: Group<R>>(g: G, e: G::V, ones: &mut R::V) -> G::V {
-    let mut new = g.splat(0.0);
+    // To add -0 changes nothing, so that to count is one addition under a mask, where there is such.
+    let mut new = g.splat(-0.0);
     let e = counted(g, e, g.splat(scaled_one::<G>()), &mut new);
-    *ones = g.base().add(*ones, g.sum(new));
+    g.for_each(
+        new,
+        #[inline(always)]
+        |_, new| *ones = g.base().add(*ones, new),
+    );
     e
 }
 
