@@ -347,6 +347,7 @@ impl<A: Arithmetic> HotOfRows<A> {
     }
 
     /// Columns in which the hot ones are sought one after the other; of more, only those are looked at that a row names.
+    #[inline(always)]
     const fn are_few<L: Lane>(columns: usize) -> bool
     where
         A: Group<L>,
