@@ -424,32 +424,26 @@ impl<A: Arithmetic> HotOfRows<A> {
             return;
         }
         // Not in place: a blend with what is in memory would become a masked store, which takes long.
-        let mut named = [l.splat(0.0); LANES];
-        let mut at = named.iter_mut();
+        let mut named = [(usize::MAX, hot); LANES];
+        let mut rest = named.iter_mut();
         self.for_each(
             l,
             columns.len(),
             #[inline(always)]
             |i| {
-                if let (Some(named), Some(&column)) = (at.next(), columns.get(i)) {
-                    *named = l.select(self.is(l, i), hot, f(column));
+                if let (Some(named), Some(&column)) = (rest.next(), columns.get(i)) {
+                    *named = (i, l.select(self.is(l, i), hot, f(column)));
                 }
             },
         );
         for column in columns.iter_mut() {
             *column = f(*column);
         }
-        let mut named = named.iter();
-        self.for_each(
-            l,
-            columns.len(),
-            #[inline(always)]
-            |i| {
-                if let (Some(&named), Some(column)) = (named.next(), columns.get_mut(i)) {
-                    *column = named;
-                }
-            },
-        );
+        for (i, named) in named {
+            if let Some(column) = columns.get_mut(i) {
+                *column = named;
+            }
+        }
     }
 }
 
