@@ -2,7 +2,7 @@
 
 use super::softmax::Ahead;
 use super::{IS_FIRMWARE, Parts, RowLoss, Table, share_of, short, weight_at};
-use crate::lane::{Chunk, Group, LANES, Lane, Op, place};
+use crate::lane::{BLOCK, Chunk, Group, LANES, Lane, Op, place};
 use crate::math::log1p;
 use crate::{Backend, ClassIndices, Rows};
 
@@ -52,13 +52,21 @@ impl<K: RowLoss> Op for AllRows<'_, '_, '_, K> {
         let taken = if kernel.takes_columns() { short::taken::<L>(table.as_rows(), K::HAS_LOG) } else { 0 };
         if taken > 0 {
             let is_uniform = row_weights.is_none() && kernel.uniform_share(classes).is_some();
-            let mut short_rows = ShortRows { kernel, row_weights, is_uniform, scale, pending };
-            short::for_each_group(l, table, taken, K::IS_UNROLLED, &mut short_rows);
+            if L::N > 1 && taken >= LANES && is_uniform && kernel.has_terms() && is_gapless(table, kernel) {
+                l.apart(JoinedRows { table, kernel, scale, end: taken, pending });
+            } else {
+                let mut short_rows = ShortRows { kernel, row_weights, is_uniform, scale, pending };
+                short::for_each_group(l, table, 0..taken, K::IS_UNROLLED, &mut short_rows);
+            }
         }
         if taken < rows {
             l.apart(LongRows { table, kernel, row_weights, scale, first: taken, pending });
         }
     }
+}
+
+fn is_gapless<K: RowLoss>(table: &Table<'_>, kernel: &K) -> bool {
+    table.is_gapless() && kernel.labels().is_none_or(|labels| labels.is_gapless())
 }
 
 /// Rows one by one, apart from short ones: each loop has registers and a stack of its own.
@@ -95,6 +103,65 @@ impl<K: RowLoss> Op for LongRows<'_, '_, '_, K> {
             if Pending::are_due(row + 1, rows) {
                 pending.finish(l, K::HAS_LOG, row + 1);
             }
+        }
+    }
+}
+
+/// Short rows whose elements are terms of their own: element by element, and then the terms of each row are added up.
+struct JoinedRows<'a, 't, 'p, K> {
+    table: &'a mut Table<'t>,
+    kernel: &'a K,
+    scale: f32,
+    end: usize,
+    pending: &'a mut Pending<'p>,
+}
+
+/// Elements of the rows that are joined: enough for as many of the longest as there are lanes.
+const TERMS: usize = LANES * BLOCK;
+
+impl<K: RowLoss> Op for JoinedRows<'_, '_, '_, K> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<L: Lane>(self, l: L) {
+        let JoinedRows { table, kernel, scale, end, pending } = self;
+        let (rows, classes) = (table.as_rows().rows(), table.as_rows().classes());
+        // Divides ROWS, or is a multiple of them.
+        let room = TERMS / classes;
+        let joined = if room >= ROWS { room - room % ROWS } else { 1 << room.max(1).ilog2() };
+        let mut terms = [0.0; TERMS];
+        for first in (0..end).step_by(joined) {
+            let joined = joined.min(end - first);
+            let Some(terms) = terms.get_mut(..joined * classes) else { break };
+            kernel.terms(l, first, table.joined(first, joined), scale, terms);
+            let mut table = Table::ReadOnly(Rows::new(terms, classes));
+            short::for_each_group(l, &mut table, 0..joined, true, &mut SumsOfTerms { first, rows, pending });
+        }
+    }
+}
+
+struct SumsOfTerms<'a, 'p> {
+    first: usize,
+    rows: usize,
+    pending: &'a mut Pending<'p>,
+}
+
+impl short::Columns for SumsOfTerms<'_, '_> {
+    #[inline(always)]
+    fn columns<L: Lane, R: Group<L>>(
+        &mut self,
+        r: R,
+        row: usize,
+        table: &Table<'_>,
+        columns: &mut [R::V],
+        _: &mut [R::V],
+    ) {
+        let [linear] = short::sums(r, columns, &mut short::Themselves);
+        let zero = r.splat(0.0);
+        self.pending.set_vectors(r, false, self.first + row, Parts { linear, slope: zero, r: zero });
+        let end = self.first + table.as_rows().rows().min(row + R::VECTORS * L::N);
+        if Pending::are_due(end, self.rows) {
+            self.pending.finish(r.base(), false, end);
         }
     }
 }

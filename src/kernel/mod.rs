@@ -59,7 +59,7 @@ impl<M: Short> Op for ForEachRowOrGroup<'_, '_, M> {
     fn run<L: Lane>(self, l: L) {
         let mut map = OfMap(self.map);
         let taken = short::taken::<L>(self.table.as_rows(), M::WAITS);
-        short::for_each_group(l, self.table, taken, true, &mut map);
+        short::for_each_group(l, self.table, 0..taken, true, &mut map);
         let mut look = None;
         for row in taken..self.table.as_rows().rows() {
             let (span, next) = self.table.span_and_next(row);
@@ -132,6 +132,15 @@ pub(crate) trait RowLoss {
     fn uniform_share(&self, _classes: usize) -> Option<Share> {
         None
     }
+
+    /// Whether it has [`terms`](Self::terms).
+    fn has_terms(&self) -> bool {
+        false
+    }
+
+    /// The terms of all elements of rows that are joined into one, from `first` on, where each depends on its element
+    /// alone. The span receives the gradient times `scale`.
+    fn terms<L: Lane>(&self, _: L, _first: usize, _: Span<'_>, _scale: f32, _terms: &mut [f32]) {}
 
     /// Whether it has [`columns`](Self::columns).
     fn takes_columns(&self) -> bool {

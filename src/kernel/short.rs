@@ -78,20 +78,26 @@ pub(super) trait Columns {
     );
 }
 
-/// Gives `f` the columns of the first rows, `end` of them, and writes what it leaves in them.
+/// Gives `f` the columns of some rows, and writes what it leaves in them.
 #[inline(always)]
-pub(super) fn for_each_group<L: Lane>(l: L, table: &mut Table<'_>, end: usize, unrolled: bool, f: &mut impl Columns) {
-    if end == 0 {
+pub(super) fn for_each_group<L: Lane>(
+    l: L,
+    table: &mut Table<'_>,
+    rows: Range<usize>,
+    unrolled: bool,
+    f: &mut impl Columns,
+) {
+    if rows.is_empty() {
         return;
     }
     // The commonest heads have code of their own, without loops over columns, if it is not too long for that.
     match table.as_rows().classes() {
-        10 if unrolled && L::N > 4 => of_classes::<L, 10>(l, table, 0..end, 10, f),
+        10 if unrolled && L::N > 4 => of_classes::<L, 10>(l, table, rows, 10, f),
         classes if classes <= SHORT => {
-            let first = if classes == 2 { of_two_classes(l, table, f) } else { 0 };
-            of_classes::<L, SHORT>(l, table, first..end, classes, f);
+            let first = if classes == 2 { of_two_classes(l, table, rows.clone(), f) } else { rows.start };
+            of_classes::<L, SHORT>(l, table, first..rows.end, classes, f);
         }
-        classes if L::N > 1 => of_classes::<L, LONGEST>(l, table, 0..end, classes, f),
+        classes if L::N > 1 => of_classes::<L, LONGEST>(l, table, rows, classes, f),
         _ => {}
     }
 }
@@ -121,18 +127,17 @@ fn of_classes<L: Lane, const MOST: usize>(
 }
 
 /// Four vectors of rows at a time, where there are no gaps between rows, since two columns are too few to fill the time
-/// that one operation waits for another. How many rows that were.
+/// that one operation waits for another. The first row that is left.
 #[inline(always)]
-fn of_two_classes<L: Lane>(l: L, table: &mut Table<'_>, f: &mut impl Columns) -> usize {
-    let rows = table.as_rows().rows();
+fn of_two_classes<L: Lane>(l: L, table: &mut Table<'_>, rows: Range<usize>, f: &mut impl Columns) -> usize {
     // What is pending of a batch has room for `ROWS`.
     let all_are_gapless = table.is_gapless() && f.further().is_none_or(|rows| rows.is_gapless());
     if L::N == 1 || 4 * L::N > ROWS || !all_are_gapless {
-        return 0;
+        return rows.start;
     }
     let chunks = 8 * L::N / LANES;
-    let mut row = 0;
-    while row + 4 * L::N <= rows {
+    let mut row = rows.start;
+    while row + 4 * L::N <= rows.end {
         let mut columns = read_pairs(l, table.as_rows(), row);
         let mut further = match f.further() {
             Some(rows) => read_pairs(l, rows, row),
@@ -243,6 +248,16 @@ pub(super) fn max<A: Arithmetic>(a: A, columns: &[A::V]) -> A::V {
 pub(super) trait Terms<R: Arithmetic, const J: usize> {
     /// What the columns become, and what of them is added up. `first` is the number of the first.
     fn of<G: Group<R>>(&mut self, g: G, first: usize, x: G::V) -> (G::V, [G::V; J]);
+}
+
+/// Columns that are added up as they are.
+pub(super) struct Themselves;
+
+impl<R: Arithmetic> Terms<R, 1> for Themselves {
+    #[inline(always)]
+    fn of<G: Group<R>>(&mut self, _: G, _: usize, x: G::V) -> (G::V, [G::V; 1]) {
+        (x, [x])
+    }
 }
 
 /// What a pass reads beside its columns: those from `first` on, 0 behind the last.

@@ -15,7 +15,7 @@ use super::short::{columns_of, weights_of};
 use super::softmax::Ahead;
 use super::{Parts, RowLoss, Share, short, weight_at};
 use crate::Rows;
-use crate::lane::{Arithmetic, Group, Lane, Span, Stream, walk, walk_large};
+use crate::lane::{Arithmetic, Group, Lane, Span, Stream, walk, walk_large, walk_terms};
 use crate::math::{log1p_of_scaled, scaled_exp_nonpos, scaled_one};
 
 pub(crate) struct Logits<'a> {
@@ -96,6 +96,41 @@ impl RowLoss for Logits<'_> {
             )
         };
         Parts::linear(loss)
+    }
+
+    fn has_terms(&self) -> bool {
+        self.class_weights.is_none() && matches!(self.pos_weights, Stream::Splat(_))
+    }
+
+    #[inline(always)]
+    fn terms<L: Lane>(&self, l: L, first: usize, mut span: Span<'_>, scale: f32, terms: &mut [f32]) {
+        let (g, large) = (l.group(), l.large_group());
+        let targets = Stream::Slice(self.targets.data_from(first).0.get(..terms.len()).unwrap_or_default());
+        let to = (&mut span, terms);
+        if self.is_plain() {
+            let large_scale = large.splat(scale);
+            let of_units = {
+                #[inline(always)]
+                |x, [t]: [_; 1]| with_one_term(plain(large, x, t, large_scale))
+            };
+            walk_terms(
+                l,
+                to,
+                f32::NEG_INFINITY,
+                [targets],
+                (large, of_units),
+                #[inline(always)]
+                |x, [t]| with_one_term(plain(g, x, t, g.splat(scale))),
+            );
+        } else {
+            let of_group = {
+                #[inline(always)]
+                |x, [t, pos_weight]: [_; 2]| {
+                    with_one_term(self.weighted(g, x, t, [g.splat(1.0), pos_weight], g.splat(scale)))
+                }
+            };
+            walk_terms(l, to, 0.0, [targets, self.pos_weights], (g, of_group), of_group);
+        }
     }
 
     fn takes_columns(&self) -> bool {

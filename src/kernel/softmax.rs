@@ -398,7 +398,7 @@ impl Op for LogSumExp<'_> {
     fn run<L: Lane>(self, l: L) {
         let taken = short::taken::<L>(self.x, true);
         let (table, mut sums) = (&mut Table::ReadOnly(self.x), LogSums { out: self.out });
-        short::for_each_group(l, table, taken, false, &mut sums);
+        short::for_each_group(l, table, 0..taken, false, &mut sums);
         for (row, out) in sums.out.iter_mut().enumerate().skip(taken) {
             *out = log_sum_exp(l, self.x.row(row));
         }
@@ -548,19 +548,9 @@ impl Short for LogSoftmaxBackward<'_> {
 
     #[inline(always)]
     fn columns<L: Lane, R: Group<L>>(&self, l: R, _: usize, columns: &mut [R::V], y: &mut [R::V]) {
-        let [sum] = short::sums(l, columns, &mut Themselves);
+        let [sum] = short::sums(l, columns, &mut short::Themselves);
         for (dy, &mut y) in columns.iter_mut().zip(y) {
             *dy = l.sub(*dy, l.mul(exp(l, y), sum));
         }
-    }
-}
-
-/// The sum of (6).
-struct Themselves;
-
-impl<R: Arithmetic> short::Terms<R, 1> for Themselves {
-    #[inline(always)]
-    fn of<G: Group<R>>(&mut self, _: G, _: usize, dy: G::V) -> (G::V, [G::V; 1]) {
-        (dy, [dy])
     }
 }

@@ -70,6 +70,20 @@ impl<'a> Table<'a> {
         (span, if is_last { &[] } else { next })
     }
 
+    /// The span of some rows, joined into one, where there are no gaps.
+    #[inline(always)]
+    pub(super) fn joined(&mut self, first: usize, rows: usize) -> Span<'_> {
+        let len = rows * self.as_rows().classes();
+        match self {
+            Self::ReadOnly(rows) => Span::read_only(rows.data_from(first).0.get(..len).unwrap_or_default()),
+            Self::Between { from, to } => Span::apart(
+                from.data_from(first).0.get(..len).unwrap_or_default(),
+                to.data_from(first).0.get_mut(..len).unwrap_or_default(),
+            ),
+            Self::InPlace(rows) => Span::in_place(rows.data_from(first).0.get_mut(..len).unwrap_or_default()),
+        }
+    }
+
     /// Where it can be written: what starts with a row, and the stride.
     #[inline(always)]
     pub(super) fn write_from(&mut self, row: usize) -> Option<(&mut [f32], usize)> {

@@ -3,6 +3,7 @@
 use super::span::{LargeVs, Place, Vs, load_part, load_whole, prefetch, store_part, store_whole, stream};
 use super::sums::Sums;
 use super::{BLOCK, Chunk, Group, LANES, Lane, Peak, QUAD, QUADS, Span, Stream, groups, unit};
+use core::ops::Range;
 
 /// Calls `f` with every vector of the row and of the further inputs, group by group, writes what it gives where the row
 /// has somewhere to write, and returns the sums over the row of the `J` terms it gives.
@@ -51,6 +52,44 @@ pub(crate) fn walk_without<L: Lane, const I: usize, const J: usize>(
 ) -> (f32, [f32; J]) {
     let g = l.group();
     Pass { fill, further }.over(l, span, Some(without), (g, f), f)
+}
+
+/// [`walk`], where the one term of each element is not added up, but written to its place in `terms`, which are as many.
+/// Whole units go in the groups of `g`.
+#[inline(always)]
+pub(crate) fn walk_terms<L: Lane, G: Group<L>, const I: usize>(
+    l: L,
+    (span, terms): (&mut Span<'_>, &mut [f32]),
+    fill: f32,
+    further: [Stream<'_>; I],
+    (g, of_units): (G, impl Fn(G::V, [G::V; I]) -> (G::V, [G::V; 1])),
+    f: impl Fn(Vs<L>, [Vs<L>; I]) -> (Vs<L>, [Vs<L>; 1]),
+) {
+    let (pass, len) = (Pass { fill, further }, span.read().len());
+    let unit = unit::<L, G>();
+    let units = len / (unit * LANES);
+    for at in places::<L, G>(0..units) {
+        let [term] = pass.whole(g, span, at, &of_units);
+        store_whole(g, terms, at, term);
+    }
+    for at in places::<L, L::Group>(units * unit / QUAD..len.div_ceil(QUAD * LANES)) {
+        if let Some([term]) = pass.part(l.group(), span, len, at, &f) {
+            store_part(l.group(), terms, at, term);
+        }
+    }
+}
+
+/// Where the groups of some units are.
+#[inline(always)]
+fn places<L: Lane, G: Group<L>>(units: Range<usize>) -> impl Iterator<Item = Place> {
+    let (groups, vectors) = (groups::<L, G>(), LANES / L::N);
+    (units.start * groups * vectors..units.end * groups * vectors).map(
+        #[inline(always)]
+        move |i| {
+            let (i, group) = (i / groups, i % groups);
+            Place { unit: i / vectors, chunk: group * G::VECTORS, k: i % vectors }
+        },
+    )
 }
 
 struct Pass<'a, const I: usize> {
