@@ -8,9 +8,9 @@ mod walk;
 
 pub(crate) use group::{Eight, Four, Group};
 pub(crate) use peak::Peak;
-pub(crate) use span::{Span, Stream, Vs};
+pub(crate) use span::{Span, Stream};
 pub(crate) use sums::{counted, two_sum};
-pub(crate) use walk::{map_streamed, walk, walk_large, walk_terms, walk_without};
+pub(crate) use walk::{map_in_place, map_streamed, walk, walk_large, walk_terms, walk_without};
 
 /// Virtual lanes: in every sum, element `i` belongs to lane `i % LANES`, however many lanes a register has.
 pub(crate) const LANES: usize = 16;

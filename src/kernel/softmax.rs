@@ -21,7 +21,9 @@
 
 use super::short::{self, Short, columns_of};
 use super::{IS_FIRMWARE, Table, weight_at};
-use crate::lane::{Arithmetic, Group, LANES, Lane, Op, Peak, Span, Stream, Vs, map_streamed, walk, walk_without};
+use crate::lane::{
+    Arithmetic, Group, LANES, Lane, Op, Peak, Span, Stream, map_in_place, map_streamed, walk, walk_without,
+};
 use crate::math::{OVER_TWO_64, exp, exp_nonpos, factor, log1p, scaled_exp_nonpos, scaled_one};
 use crate::{EmptyRow, Rows};
 
@@ -160,30 +162,6 @@ impl FirstLook {
     }
 }
 
-/// Gives `f` every scaled `exp(x_i - m)` of a row whose statistics were found in this span, and writes what it gives.
-#[inline(always)]
-fn map_exps<L: Lane>(l: L, span: &mut Span<'_>, peak: Peak, f: impl Fn(Vs<L>) -> Vs<L> + Copy) {
-    if span.read().len() > longest::<L>() {
-        let g = l.group();
-        let m = g.splat(peak.largest);
-        map_streamed(
-            l,
-            span,
-            #[inline(always)]
-            |x| f(scaled_exp_nonpos(g, g.sub(x, m))),
-        );
-    } else {
-        walk(
-            l,
-            &mut Span::in_place(span.write()),
-            0.0,
-            [],
-            #[inline(always)]
-            |e, []| (f(e), []),
-        );
-    }
-}
-
 /// c of (1), and the sum of the other exponentials, scaled.
 #[inline(always)]
 fn sum_of_exps<L: Lane>(l: L, span: &mut Span<'_>, peak: Peak, leave: Leave) -> (f32, f32) {
@@ -275,13 +253,24 @@ impl<L: Lane> Rescale<L> {
     pub(super) fn row(self, l: L, span: &mut Span<'_>, peak: Peak) {
         let g = l.group();
         let rescale = self.repeat(g);
-        map_exps(
-            l,
-            span,
-            peak,
-            #[inline(always)]
-            |e| rescale.apply(g, e),
-        );
+        if span.read().len() > longest::<L>() {
+            let m = g.splat(peak.largest);
+            map_streamed(
+                l,
+                span,
+                #[inline(always)]
+                |x| rescale.apply(g, scaled_exp_nonpos(g, g.sub(x, m))),
+            );
+        } else {
+            map_in_place(
+                l,
+                span.write(),
+                #[inline(always)]
+                |e| rescale.apply(g, e),
+                #[inline(always)]
+                |e| self.apply(l, e),
+            );
+        }
     }
 }
 
@@ -348,7 +337,8 @@ impl Short for LogSoftmax {
         let look = ahead.here(l, span.read());
         let r = l.splat(look.rest(l, &mut span, Leave::Distances));
         let g = l.group();
-        let log = g.repeat(unless_empty(l, self.empty_row, r, log1p(l, r)));
+        let log = unless_empty(l, self.empty_row, r, log1p(l, r));
+        let log_of_group = g.repeat(log);
         ahead.go_on(l);
         let m = g.splat(look.peak.largest);
         if span.read().len() > longest::<L>() {
@@ -356,16 +346,16 @@ impl Short for LogSoftmax {
                 l,
                 &mut span,
                 #[inline(always)]
-                |x| g.sub(g.sub(x, m), log),
+                |x| g.sub(g.sub(x, m), log_of_group),
             );
         } else {
-            walk(
+            map_in_place(
                 l,
-                &mut Span::in_place(span.write()),
-                0.0,
-                [],
+                span.write(),
                 #[inline(always)]
-                |distance, []| (g.sub(distance, log), []),
+                |distance| g.sub(distance, log_of_group),
+                #[inline(always)]
+                |distance| l.sub(distance, log),
             );
         }
     }

@@ -244,6 +244,63 @@ fn add_unit<L: Lane, G: Group<L>, const J: usize>(
     }
 }
 
+/// `f` of every vector of a row, in place. Loads and stores keep to cache lines; only those of ends that do not may cross
+/// them, of which the results are found first and written last.
+#[inline(always)]
+pub(crate) fn map_in_place<L: Lane>(
+    l: L,
+    row: &mut [f32],
+    of_group: impl Fn(Vs<L>) -> Vs<L> + Copy,
+    of_vector: impl Fn(L::V) -> L::V,
+) {
+    if row.len() < LANES {
+        let of_group = {
+            #[inline(always)]
+            |x, []: [Vs<L>; 0]| (of_group(x), [])
+        };
+        walk(l, &mut Span::in_place(row), 0.0, [], of_group);
+        return;
+    }
+    let of_chunk = {
+        #[inline(always)]
+        |chunk: &Chunk| {
+            let mut wide = l.splat_wide(0.0);
+            for (k, v) in wide.as_mut().iter_mut().enumerate() {
+                *v = of_vector(l.load(chunk, k));
+            }
+            wide
+        }
+    };
+    let put = {
+        #[inline(always)]
+        |wide: L::Wide, to: &mut Chunk| {
+            for (k, &v) in wide.as_ref().iter().enumerate() {
+                l.store(v, to, k);
+            }
+        }
+    };
+    let start = row.as_ptr().align_offset(size_of::<Chunk>()).min(row.len());
+    let rest = (row.len() - start) % LANES;
+    let head = row.first_chunk().filter(|_| start > 0).map(of_chunk);
+    let tail = row.last_chunk().filter(|_| rest > 0).map(of_chunk);
+    let middle = row.get_mut(start..).unwrap_or_default();
+    let quads = middle.len() / (QUAD * LANES);
+    for at in places::<L, L::Group>(0..quads) {
+        if let Some(x) = load_whole(l.group(), middle, at) {
+            store_whole(l.group(), middle, at, of_group(x));
+        }
+    }
+    for chunk in middle.as_chunks_mut().0.iter_mut().skip(quads * QUAD) {
+        put(of_chunk(chunk), chunk);
+    }
+    if let (Some(head), Some(to)) = (head, row.first_chunk_mut()) {
+        put(head, to);
+    }
+    if let (Some(tail), Some(to)) = (tail, row.last_chunk_mut()) {
+        put(tail, to);
+    }
+}
+
 /// `f` of every vector of a row that is too long for the caches, written past them where it goes to another place: what
 /// is written is not read before, and pushes nothing out.
 #[inline(always)]
