@@ -178,6 +178,11 @@ impl<'a> Rows<'a> {
         (self.data.get(start..).unwrap_or_default(), self.layout.stride)
     }
 
+    /// Elements of rows from one on, joined, where there are no gaps.
+    pub(crate) fn joined(&self, first: usize, len: usize) -> &'a [f32] {
+        self.data_from(first).0.get(..len).unwrap_or_default()
+    }
+
     /// The rows, in order.
     ///
     /// ```

@@ -5,8 +5,9 @@ mod support;
 
 use support::{Rng, backends, same_bits, to_f64};
 use xent::{
-    Backend, HotClasses, LogSoftmax, LogSumExp, MultiLabelSoftmaxCrossEntropy, Reduction, Rows, RowsMut, Sigmoid,
-    SigmoidCrossEntropy, Softmax, SoftmaxCrossEntropy, reference,
+    Backend, HotClasses, LogSoftmax, LogSumExp, MultiLabelSoftmaxCrossEntropy, ProbabilityBinaryCrossEntropy,
+    ProbabilityCrossEntropy, Reduction, Rows, RowsMut, Sigmoid, SigmoidCrossEntropy, Softmax, SoftmaxCrossEntropy,
+    reference,
 };
 
 fn rows() -> impl Iterator<Item = Vec<f32>> {
@@ -261,7 +262,8 @@ fn sigmoid_derivatives_from_the_input() {
 fn rows_do_not_depend_on_their_neighbours() {
     let mut rng = Rng(25);
     for classes in [2, 10, 31, 32, 33, 47, 64, 65, 100, 127, 128, 129, 700, 4096, 4097] {
-        for rows in [1, 2, 5, 7, 8, 9, 16, 27] {
+        // The last: more than are pending at once, or joined to add up their terms.
+        for rows in [1, 2, 5, 7, 8, 9, 16, 27, if classes <= 32 { 3000 / classes + 50 } else { 33 }] {
             let x = rng.row(rows * classes, -9.0, 9.0);
             let labels = rng.row(rows * classes, 0.0, 1.0);
             let targets: Vec<usize> = (0..rows).map(|row| row * 7 % classes).collect();
@@ -292,9 +294,12 @@ fn of_table(backend: Option<Backend>, x: &[f32], labels: &[f32], targets: &[usiz
     let (mut softmax, mut log_softmax, mut lse) = (Softmax::new(), LogSoftmax::new(), LogSumExp::new());
     let mut loss = SoftmaxCrossEntropy::new().reduction(Reduction::Sum);
     let mut sigmoid_loss = SigmoidCrossEntropy::new().reduction(Reduction::Sum);
+    let mut of_probabilities = ProbabilityCrossEntropy::new().reduction(Reduction::Sum);
+    let mut binary = ProbabilityBinaryCrossEntropy::new().reduction(Reduction::Sum);
     if let Some(backend) = backend {
         (softmax, log_softmax, lse) = (softmax.backend(backend), log_softmax.backend(backend), lse.backend(backend));
         (loss, sigmoid_loss) = (loss.backend(backend), sigmoid_loss.backend(backend));
+        (of_probabilities, binary) = (of_probabilities.backend(backend), binary.backend(backend));
     }
     let (mut p, mut log_p, mut sums) = (x.to_vec(), x.to_vec(), vec![7.0; rows]);
     softmax.forward(table, RowsMut::new(&mut p, classes)).unwrap();
@@ -303,6 +308,15 @@ fn of_table(backend: Option<Backend>, x: &[f32], labels: &[f32], targets: &[usiz
     let (upstream, mut of_softmax, mut of_log) = (Rows::new(labels, classes), x.to_vec(), x.to_vec());
     softmax.backward_from_output(Rows::new(&p, classes), upstream, RowsMut::new(&mut of_softmax, classes)).unwrap();
     log_softmax.backward_from_output(Rows::new(&log_p, classes), upstream, RowsMut::new(&mut of_log, classes)).unwrap();
+    let (probabilities, labels_of_p) = (Rows::new(&p, classes), Rows::new(labels, classes));
+    let (mut losses, mut gradient) = (vec![7.0; rows], x.to_vec());
+    of_probabilities
+        .losses_grad(probabilities, labels_of_p, &mut losses, RowsMut::new(&mut gradient, classes))
+        .unwrap();
+    let mut of_p = vec![("cross-entropy", losses), ("cross-entropy gradient", gradient)];
+    let (mut losses, mut gradient) = (vec![7.0; rows], p.clone());
+    binary.losses_grad_in_place(RowsMut::new(&mut gradient, classes), labels_of_p, &mut losses).unwrap();
+    of_p.extend([("binary cross-entropy", losses), ("binary cross-entropy gradient", gradient)]);
     let mut all = vec![("softmax", p), ("log_softmax", log_p), ("log_sum_exp", sums)];
     all.extend([("softmax backward", of_softmax), ("log_softmax backward", of_log)]);
     for smoothing in [0.0, 0.1] {
@@ -322,8 +336,12 @@ fn of_table(backend: Option<Backend>, x: &[f32], labels: &[f32], targets: &[usiz
     let (mut losses, mut gradient) = (vec![7.0; rows], x.to_vec());
     multi.losses_grad(table, labels, &mut losses, RowsMut::new(&mut gradient, classes)).unwrap();
     all.extend([("multi-label loss", losses), ("multi-label loss gradient", gradient)]);
-    let (mut losses, mut gradient) = (vec![7.0; rows], x.to_vec());
-    sigmoid_loss.losses_grad(table, labels, &mut losses, RowsMut::new(&mut gradient, classes)).unwrap();
-    all.extend([("sigmoid loss", losses), ("sigmoid loss gradient", gradient)]);
+    for (pos_weight, smoothing) in [(1.0, 0.0), (2.5, 0.1)] {
+        let (mut losses, mut gradient) = (vec![7.0; rows], x.to_vec());
+        let sigmoid_loss = sigmoid_loss.pos_weight(pos_weight).label_smoothing(smoothing);
+        sigmoid_loss.losses_grad(table, labels, &mut losses, RowsMut::new(&mut gradient, classes)).unwrap();
+        all.extend([("sigmoid loss", losses), ("sigmoid loss gradient", gradient)]);
+    }
+    all.extend(of_p);
     all
 }

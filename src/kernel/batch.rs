@@ -49,15 +49,16 @@ impl<K: RowLoss> Op for AllRows<'_, '_, '_, K> {
     fn run<L: Lane>(self, l: L) {
         let AllRows { batch: Batch { table, kernel, row_weights, scale }, pending } = self;
         let (rows, classes) = (table.as_rows().rows(), table.as_rows().classes());
-        let taken = if kernel.takes_columns() { short::taken::<L>(table.as_rows(), K::HAS_LOG) } else { 0 };
-        if taken > 0 {
-            let is_uniform = row_weights.is_none() && kernel.uniform_share(classes).is_some();
-            if L::N > 1 && taken >= LANES && is_uniform && kernel.has_terms() && is_gapless(table, kernel) {
-                l.apart(JoinedRows { table, kernel, scale, end: taken, pending });
-            } else {
-                let mut short_rows = ShortRows { kernel, row_weights, is_uniform, scale, pending };
-                short::for_each_group(l, table, 0..taken, K::IS_UNROLLED, &mut short_rows);
-            }
+        let is_uniform = row_weights.is_none() && kernel.uniform_share(classes).is_some();
+        let mut taken = short::taken::<L>(table.as_rows(), K::HAS_LOG);
+        let fewest = if kernel.takes_columns() { LANES } else { 2 };
+        if L::N > 1 && taken >= fewest && is_uniform && kernel.has_terms() && is_gapless(table, kernel) {
+            l.apart(JoinedRows { table, kernel, scale, end: taken, pending });
+        } else if !kernel.takes_columns() {
+            taken = 0;
+        } else if taken > 0 {
+            let mut short_rows = ShortRows { kernel, row_weights, is_uniform, scale, pending };
+            short::for_each_group(l, table, 0..taken, K::IS_UNROLLED, &mut short_rows);
         }
         if taken < rows {
             l.apart(LongRows { table, kernel, row_weights, scale, first: taken, pending });
@@ -118,6 +119,7 @@ struct JoinedRows<'a, 't, 'p, K> {
 
 /// Elements of the rows that are joined: enough for as many of the longest as there are lanes.
 const TERMS: usize = LANES * BLOCK;
+const FEW_TERMS: usize = TERMS / 8;
 
 impl<K: RowLoss> Op for JoinedRows<'_, '_, '_, K> {
     type Out = ();
@@ -129,13 +131,22 @@ impl<K: RowLoss> Op for JoinedRows<'_, '_, '_, K> {
         // Divides ROWS, or is a multiple of them.
         let room = TERMS / classes;
         let joined = if room >= ROWS { room - room % ROWS } else { 1 << room.max(1).ilog2() };
-        let mut terms = [0.0; TERMS];
+        // As much as is needed: to clear all would cost few rows a tenth.
+        let (mut few, mut many);
+        let terms: &mut [f32] = if end * classes <= FEW_TERMS {
+            few = [0.0; FEW_TERMS];
+            &mut few
+        } else {
+            many = [0.0; TERMS];
+            &mut many
+        };
         for first in (0..end).step_by(joined) {
             let joined = joined.min(end - first);
             let Some(terms) = terms.get_mut(..joined * classes) else { break };
             kernel.terms(l, first, table.joined(first, joined), scale, terms);
             let mut table = Table::ReadOnly(Rows::new(terms, classes));
-            short::for_each_group(l, &mut table, 0..joined, true, &mut SumsOfTerms { first, rows, pending });
+            let mut sums = SumsOfTerms { first, rows, by_columns: kernel.takes_columns(), pending };
+            short::for_each_group(l, &mut table, 0..joined, true, &mut sums);
         }
     }
 }
@@ -143,6 +154,8 @@ impl<K: RowLoss> Op for JoinedRows<'_, '_, '_, K> {
 struct SumsOfTerms<'a, 'p> {
     first: usize,
     rows: usize,
+    /// Whether a row alone would be added up by columns.
+    by_columns: bool,
     pending: &'a mut Pending<'p>,
 }
 
@@ -156,7 +169,11 @@ impl short::Columns for SumsOfTerms<'_, '_> {
         columns: &mut [R::V],
         _: &mut [R::V],
     ) {
-        let [linear] = short::sums(r, columns, &mut short::Themselves);
+        let [linear] = if self.by_columns {
+            short::sums(r, columns, &mut short::Themselves)
+        } else {
+            short::sums_of_lanes(r, columns, &mut short::Themselves)
+        };
         let zero = r.splat(0.0);
         self.pending.set_vectors(r, false, self.first + row, Parts { linear, slope: zero, r: zero });
         let end = self.first + table.as_rows().rows().min(row + R::VECTORS * L::N);

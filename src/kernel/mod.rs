@@ -105,6 +105,9 @@ impl Parts {
     }
 }
 
+/// What becomes of an element of a loss with [`terms`](RowLoss::terms), and its term.
+type WithTerm<V> = (V, [V; 1]);
+
 /// What a loss does to a row.
 pub(crate) trait RowLoss {
     /// Whether [`Parts`] have a logarithm. Such losses have a maximum and a sum too, and so wait as in [`short::taken`].

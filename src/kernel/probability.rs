@@ -8,10 +8,11 @@
 //! (4)  NLL          loss = -w_c lp_c                          dL/dlp_c = -w_c, 0 elsewhere
 //! ```
 
+use super::elementwise::neg;
 use super::sigmoid_loss::elements_share;
 use super::softmax::Ahead;
-use super::{Parts, RowLoss, Share, weight_at};
-use crate::lane::{Arithmetic, Lane, Span, Stream, walk};
+use super::{Parts, RowLoss, Share, WithTerm, weight_at};
+use crate::lane::{Arithmetic, Lane, Span, Stream, walk, walk_terms};
 use crate::loss::LogClamp;
 use crate::math::{ln, log1p};
 use crate::targets::Class;
@@ -140,6 +141,19 @@ pub(crate) struct Labelled<'a> {
     pub(crate) clamp: LogClamp,
 }
 
+impl Labelled<'_> {
+    /// Gradient and term of an element with its label and weight.
+    #[inline(always)]
+    fn element<A: Arithmetic>(&self, l: A, scale: f32) -> impl Fn(A::V, [A::V; 2]) -> WithTerm<A::V> + Copy {
+        let (clamp, scale) = (Clamp::new(l, self.clamp), l.splat(scale));
+        #[inline(always)]
+        move |p, [t, w]| {
+            let q = neg(l, l.weigh(w, t));
+            (clamp.slope(l, l.mul(q, scale), p), [l.weigh(q, clamp.log(l, p))])
+        }
+    }
+}
+
 impl RowLoss for Labelled<'_> {
     fn labels(&self) -> Option<Rows<'_>> {
         Some(self.targets)
@@ -150,23 +164,26 @@ impl RowLoss for Labelled<'_> {
         Share::of_row(1.0, x.len())
     }
 
+    fn uniform_share(&self, classes: usize) -> Option<Share> {
+        Some(Share::of_row(1.0, classes))
+    }
+
     #[inline(always)]
     fn row<L: Lane>(&self, l: L, row: usize, mut span: Span<'_>, _: Ahead<'_>, scale: f32) -> Parts {
-        let g = l.group();
-        let (clamp, scale) = (Clamp::new(g, self.clamp), g.splat(-scale));
         let streams = [Stream::Slice(self.targets.row(row)), Stream::or(self.class_weights, 1.0)];
-        let [sum] = walk(
-            l,
-            &mut span,
-            0.0,
-            streams,
-            #[inline(always)]
-            |p, [t, w]| {
-                let q = g.weigh(w, t);
-                (clamp.slope(g, g.mul(q, scale), p), [g.weigh(q, clamp.log(g, p))])
-            },
-        );
-        Parts::linear(-sum)
+        let [loss] = walk(l, &mut span, 0.0, streams, self.element(l.group(), scale));
+        Parts::linear(loss)
+    }
+
+    fn has_terms(&self) -> bool {
+        self.class_weights.is_none()
+    }
+
+    #[inline(always)]
+    fn terms<L: Lane>(&self, l: L, first: usize, mut span: Span<'_>, scale: f32, terms: &mut [f32]) {
+        let streams = [Stream::Slice(self.targets.joined(first, terms.len())), Stream::Splat(1.0)];
+        let element = self.element(l.group(), scale);
+        walk_terms(l, (&mut span, terms), 0.0, streams, (l.group(), element), element);
     }
 }
 
@@ -175,6 +192,27 @@ pub(crate) struct Binary<'a> {
     pub(crate) targets: Rows<'a>,
     pub(crate) class_weights: Option<&'a [f32]>,
     pub(crate) clamp: LogClamp,
+}
+
+impl Binary<'_> {
+    /// Gradient and term of an element with its label and weight.
+    #[inline(always)]
+    fn element<A: Arithmetic>(&self, l: A, scale: f32) -> impl Fn(A::V, [A::V; 2]) -> WithTerm<A::V> + Copy {
+        let (clamp, scale) = (Clamp::new(l, self.clamp), l.splat(scale));
+        let (zero, one, nan) = (l.splat(0.0), l.splat(1.0), l.splat(f32::NAN));
+        #[inline(always)]
+        move |p, [t, w]| {
+            // NaN outside [0, 1], where a term of weight 0 would hide it.
+            let p = l.select(l.gt(p, one), nan, l.select(l.gt(zero, p), nan, p));
+            let is_nan = l.add(l.mul(p, zero), zero);
+            let (on, off) = (t, l.sub(one, t));
+            let logs = l.add(l.weigh(on, clamp.log(l, p)), l.weigh(off, clamp.log_complement(l, p)));
+            let at_p = clamp.slope(l, l.mul(l.weigh(w, on), scale), p);
+            let at_complement = clamp.slope(l, l.mul(l.weigh(w, off), scale), l.sub(one, p));
+            let loss = l.weigh(w, l.sub(is_nan, logs));
+            (l.add(l.sub(at_complement, at_p), l.weigh(w, is_nan)), [loss])
+        }
+    }
 }
 
 impl RowLoss for Binary<'_> {
@@ -187,30 +225,25 @@ impl RowLoss for Binary<'_> {
         elements_share(self.targets.row(row), self.class_weights, f32::NAN)
     }
 
+    fn uniform_share(&self, classes: usize) -> Option<Share> {
+        self.class_weights.is_none().then(|| Share::of_elements(classes))
+    }
+
     #[inline(always)]
     fn row<L: Lane>(&self, l: L, row: usize, mut span: Span<'_>, _: Ahead<'_>, scale: f32) -> Parts {
-        let g = l.group();
-        let (clamp, scale) = (Clamp::new(g, self.clamp), g.splat(scale));
-        let (zero, one, nan) = (g.splat(0.0), g.splat(1.0), g.splat(f32::NAN));
         let streams = [Stream::Slice(self.targets.row(row)), Stream::or(self.class_weights, 1.0)];
-        let [loss] = walk(
-            l,
-            &mut span,
-            0.0,
-            streams,
-            #[inline(always)]
-            |p, [t, w]| {
-                // NaN outside [0, 1], where a term of weight 0 would hide it.
-                let p = g.select(g.gt(p, one), nan, g.select(g.gt(zero, p), nan, p));
-                let is_nan = g.add(g.mul(p, zero), zero);
-                let (on, off) = (t, g.sub(one, t));
-                let logs = g.add(g.weigh(on, clamp.log(g, p)), g.weigh(off, clamp.log_complement(g, p)));
-                let at_p = clamp.slope(g, g.mul(g.weigh(w, on), scale), p);
-                let at_complement = clamp.slope(g, g.mul(g.weigh(w, off), scale), g.sub(one, p));
-                let loss = g.weigh(w, g.sub(is_nan, logs));
-                (g.add(g.sub(at_complement, at_p), g.weigh(w, is_nan)), [loss])
-            },
-        );
+        let [loss] = walk(l, &mut span, 0.0, streams, self.element(l.group(), scale));
         Parts::linear(loss)
+    }
+
+    fn has_terms(&self) -> bool {
+        self.class_weights.is_none()
+    }
+
+    #[inline(always)]
+    fn terms<L: Lane>(&self, l: L, first: usize, mut span: Span<'_>, scale: f32, terms: &mut [f32]) {
+        let streams = [Stream::Slice(self.targets.joined(first, terms.len())), Stream::Splat(1.0)];
+        let element = self.element(l.group(), scale);
+        walk_terms(l, (&mut span, terms), 0.0, streams, (l.group(), element), element);
     }
 }

@@ -307,7 +307,7 @@ pub(super) fn sums<L: Lane, R: Group<L>, const J: usize>(
 
 /// In the order of a row alone.
 #[inline(always)]
-fn sums_of_lanes<L: Lane, R: Group<L>, const J: usize>(
+pub(super) fn sums_of_lanes<L: Lane, R: Group<L>, const J: usize>(
     l: R,
     columns: &mut [R::V],
     terms: &mut impl Terms<R, J>,

@@ -13,7 +13,7 @@
 use super::elementwise::neg;
 use super::short::{columns_of, weights_of};
 use super::softmax::Ahead;
-use super::{Parts, RowLoss, Share, short, weight_at};
+use super::{Parts, RowLoss, Share, WithTerm, short, weight_at};
 use crate::Rows;
 use crate::lane::{Arithmetic, Group, Lane, Span, Stream, walk, walk_large, walk_terms};
 use crate::math::{log1p_of_scaled, scaled_exp_nonpos, scaled_one};
@@ -105,7 +105,7 @@ impl RowLoss for Logits<'_> {
     #[inline(always)]
     fn terms<L: Lane>(&self, l: L, first: usize, mut span: Span<'_>, scale: f32, terms: &mut [f32]) {
         let (g, large) = (l.group(), l.large_group());
-        let targets = Stream::Slice(self.targets.data_from(first).0.get(..terms.len()).unwrap_or_default());
+        let targets = Stream::Slice(self.targets.joined(first, terms.len()));
         let to = (&mut span, terms);
         if self.is_plain() {
             let large_scale = large.splat(scale);
@@ -156,7 +156,7 @@ impl RowLoss for Logits<'_> {
 }
 
 #[inline(always)]
-fn with_one_term<V>((y, term): (V, V)) -> (V, [V; 1]) {
+fn with_one_term<V>((y, term): (V, V)) -> WithTerm<V> {
     (y, [term])
 }
 

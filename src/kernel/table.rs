@@ -75,11 +75,10 @@ impl<'a> Table<'a> {
     pub(super) fn joined(&mut self, first: usize, rows: usize) -> Span<'_> {
         let len = rows * self.as_rows().classes();
         match self {
-            Self::ReadOnly(rows) => Span::read_only(rows.data_from(first).0.get(..len).unwrap_or_default()),
-            Self::Between { from, to } => Span::apart(
-                from.data_from(first).0.get(..len).unwrap_or_default(),
-                to.data_from(first).0.get_mut(..len).unwrap_or_default(),
-            ),
+            Self::ReadOnly(rows) => Span::read_only(rows.joined(first, len)),
+            Self::Between { from, to } => {
+                Span::apart(from.joined(first, len), to.data_from(first).0.get_mut(..len).unwrap_or_default())
+            }
             Self::InPlace(rows) => Span::in_place(rows.data_from(first).0.get_mut(..len).unwrap_or_default()),
         }
     }

@@ -1,7 +1,7 @@
 //! Eight lanes: AVX2 with FMA.
 
 use super::arch::*;
-use super::columns::{RowsOfFour, load_first, store_first};
+use super::columns::{PartsOfRows, load_first, store_first};
 use super::{on_registers, shared_lane_methods, token};
 use crate::lane::{Arithmetic, Chunk, Four, Lane};
 
@@ -194,7 +194,7 @@ impl Lane for Token {
 }
 
 #[allow(unsafe_code, reason = "intrinsics")]
-impl RowsOfFour for Token {
+impl PartsOfRows for Token {
     #[inline(always)]
     unsafe fn load_rows(self, row: *const f32, stride: usize, width: usize, rows: usize) -> __m256 {
         let of_row = {
@@ -230,5 +230,24 @@ impl RowsOfFour for Token {
                 _mm256_shuffle_ps::<0xee>(ab_high, cd_high),
             ]
         }
+    }
+    #[inline(always)]
+    unsafe fn load_eights(self, row: *const f32, _: usize) -> __m256 {
+        // SAFETY: the caller has the row, and a token. Unaligned loads are allowed.
+        unsafe { _mm256_loadu_ps(row) }
+    }
+    #[inline(always)]
+    unsafe fn store_eights(self, row: *mut f32, _: usize, of_rows: __m256) {
+        // SAFETY: the caller has the row, and a token. Unaligned stores are allowed.
+        unsafe { _mm256_storeu_ps(row, of_rows) }
+    }
+    #[inline(always)]
+    fn joined(self, [first, second]: [__m256; 2]) -> [__m256; 2] {
+        // SAFETY: the token is the proof that the instruction exists. No memory is touched.
+        unsafe { [_mm256_permute2f128_ps::<0x20>(first, second), _mm256_permute2f128_ps::<0x31>(first, second)] }
+    }
+    #[inline(always)]
+    fn halves(self, columns: [__m256; 2]) -> [__m256; 2] {
+        self.joined(columns)
     }
 }

@@ -1,7 +1,7 @@
 //! Sixteen lanes: AVX-512.
 
 use super::arch::*;
-use super::columns::{RowsOfFour, load_first, store_first};
+use super::columns::{PartsOfRows, load_first, store_first};
 use super::{on_registers, shared_lane_methods, token};
 use crate::lane::{Arithmetic, Chunk, Eight, Four, LANES, Lane};
 
@@ -170,6 +170,9 @@ const ODD: [i32; 16] = [1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 3
 const LOW_PAIRS: [i32; 16] = [0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23];
 const HIGH_PAIRS: [i32; 16] = [8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31];
 
+const LOW_FOURS: [i32; 16] = [0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23];
+const HIGH_FOURS: [i32; 16] = [8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31];
+
 /// The lanes of two vectors that are named.
 #[inline(always)]
 #[allow(unsafe_code, reason = "intrinsics")]
@@ -179,7 +182,7 @@ fn two_of(_: Token, lanes: [i32; 16], a: __m512, b: __m512) -> __m512 {
 }
 
 #[allow(unsafe_code, reason = "intrinsics")]
-impl RowsOfFour for Token {
+impl PartsOfRows for Token {
     #[inline(always)]
     unsafe fn load_rows(self, row: *const f32, stride: usize, width: usize, rows: usize) -> __m512 {
         let of_row = {
@@ -227,5 +230,30 @@ impl RowsOfFour for Token {
                 _mm512_shuffle_ps::<0xee>(ab_high, cd_high),
             ]
         }
+    }
+    #[inline(always)]
+    unsafe fn load_eights(self, row: *const f32, stride: usize) -> __m512 {
+        // SAFETY: the caller has the rows, and a token. Unaligned loads are allowed.
+        unsafe {
+            let first = _mm512_castps256_ps512(_mm256_loadu_ps(row));
+            _mm512_insertf32x8::<1>(first, _mm256_loadu_ps(row.wrapping_add(4 * stride)))
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_eights(self, row: *mut f32, stride: usize, of_rows: __m512) {
+        // SAFETY: the caller has the rows, and a token. Unaligned stores are allowed.
+        unsafe {
+            _mm256_storeu_ps(row, _mm512_castps512_ps256(of_rows));
+            _mm256_storeu_ps(row.wrapping_add(4 * stride), _mm512_extractf32x8_ps::<1>(of_rows));
+        }
+    }
+    #[inline(always)]
+    fn joined(self, [first, second]: [__m512; 2]) -> [__m512; 2] {
+        // SAFETY: the token is the proof that the instruction exists. No memory is touched.
+        unsafe { [_mm512_shuffle_f32x4::<0x88>(first, second), _mm512_shuffle_f32x4::<0xdd>(first, second)] }
+    }
+    #[inline(always)]
+    fn halves(self, [a, b]: [__m512; 2]) -> [__m512; 2] {
+        [two_of(self, LOW_FOURS, a, b), two_of(self, HIGH_FOURS, a, b)]
     }
 }

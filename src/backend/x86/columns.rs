@@ -1,11 +1,12 @@
-//! Columns of rows that lie apart: four floats of each row are loaded, or stored, and transposed in registers.
+//! Columns of rows that lie apart: eight floats of each row are loaded, or stored, and transposed in registers; four
+//! where there are no more, or rows too few for a vector.
 
 use super::arch::*;
 use crate::lane::{COLUMNS, Grid, Lane, fill_by_fours, take_by_fours};
 
-/// Registers of four floats of each of several rows: how columns are loaded and stored.
+/// Registers of some floats of each of several rows: how columns are loaded and stored.
 #[allow(unsafe_code, reason = "pointers to rows")]
-pub(super) trait RowsOfFour: Lane {
+pub(super) trait PartsOfRows: Lane {
     /// The first floats, `width` of them, of every fourth of the `rows` rows from `row` on, and something where there are
     /// no more.
     ///
@@ -21,6 +22,68 @@ pub(super) trait RowsOfFour: Lane {
 
     /// All groups of four lanes as matrices of four rows of four.
     fn transposed(self, four: [Self::V; COLUMNS]) -> [Self::V; COLUMNS];
+
+    /// The first eight floats of every fourth of the `N / 2` rows from `row` on.
+    ///
+    /// # Safety
+    /// All must be there to read.
+    unsafe fn load_eights(self, row: *const f32, stride: usize) -> Self::V;
+
+    /// Writes what [`load_eights`](Self::load_eights) loads.
+    ///
+    /// # Safety
+    /// All must be there to write.
+    unsafe fn store_eights(self, row: *mut f32, stride: usize, of_rows: Self::V);
+
+    /// Two columns, of which one vector has both for the first half of the rows, by four lanes in turn, and the other for
+    /// the second half.
+    fn joined(self, halves: [Self::V; 2]) -> [Self::V; 2];
+
+    /// What [`joined`](Self::joined) joins.
+    fn halves(self, columns: [Self::V; 2]) -> [Self::V; 2];
+}
+
+const EIGHT: usize = 8;
+
+/// Eight columns of `N` rows.
+///
+/// # Safety
+/// All must be there to read.
+#[inline(always)]
+#[allow(unsafe_code, reason = "pointers to rows")]
+unsafe fn load_eight<L: PartsOfRows>(l: L, row: *const f32, stride: usize) -> [L::V; EIGHT] {
+    let half = {
+        #[inline(always)]
+        |first: usize| {
+            let rows_from = {
+                #[inline(always)]
+                // SAFETY: the caller has all rows.
+                |i| unsafe { l.load_eights(row.wrapping_add((first + i) * stride), stride) }
+            };
+            l.transposed([rows_from(0), rows_from(1), rows_from(2), rows_from(3)])
+        }
+    };
+    let ([a, b, c, d], [e, f, g, h]) = (half(0), half(L::N / 2));
+    let ([a, e], [b, f]) = (l.joined([a, e]), l.joined([b, f]));
+    let ([c, g], [d, h]) = (l.joined([c, g]), l.joined([d, h]));
+    [a, b, c, d, e, f, g, h]
+}
+
+/// Writes what [`load_eight`] loads.
+///
+/// # Safety
+/// All must be there to write.
+#[inline(always)]
+#[allow(unsafe_code, reason = "pointers to rows")]
+unsafe fn store_eight<L: PartsOfRows>(l: L, [a, b, c, d, e, f, g, h]: [L::V; EIGHT], row: *mut f32, stride: usize) {
+    let ([a, e], [b, f]) = (l.halves([a, e]), l.halves([b, f]));
+    let ([c, g], [d, h]) = (l.halves([c, g]), l.halves([d, h]));
+    for (first, half) in [(0, [a, b, c, d]), (L::N / 2, [e, f, g, h])] {
+        for (i, of_rows) in l.transposed(half).into_iter().enumerate() {
+            // SAFETY: the caller has all rows.
+            unsafe { l.store_eights(row.wrapping_add((first + i) * stride), stride, of_rows) }
+        }
+    }
 }
 
 /// Whether a slice of length `len` has the first `width` elements of all rows that are in a vector.
@@ -34,13 +97,13 @@ fn has_rows<L: Lane>(at: Grid, width: usize, len: usize) -> bool {
 /// [`Lane::columns`]
 #[inline(always)]
 #[allow(unsafe_code, reason = "intrinsics")]
-pub(super) fn load<L: RowsOfFour>(l: L, from: &[f32], at: Grid, columns: &mut [L::V]) {
+pub(super) fn load<L: PartsOfRows>(l: L, from: &[f32], at: Grid, columns: &mut [L::V]) {
     if !has_rows::<L>(at, columns.len(), from.len()) {
         return; // A table that was checked has them.
     }
     let of_rows = {
         #[inline(always)]
-        |rows: usize, columns: &mut [L::V]| {
+        |rows: usize, columns: &mut [L::V], from: *const f32| {
             fill_by_fours(
                 columns,
                 #[inline(always)]
@@ -48,8 +111,8 @@ pub(super) fn load<L: RowsOfFour>(l: L, from: &[f32], at: Grid, columns: &mut [L
                     let rows_from = {
                         #[inline(always)]
                         |i| {
-                            let row = from.as_ptr().wrapping_add(i * at.stride + first);
-                            // SAFETY: the first `rows` rows are there, with all columns; a four has one column at least.
+                            let row = from.wrapping_add(i * at.stride + first);
+                            // SAFETY: the first `rows` rows are there, with these columns; a four has one at least.
                             unsafe { l.load_rows(row, at.stride, width, rows.saturating_sub(i)) }
                         }
                     };
@@ -59,20 +122,30 @@ pub(super) fn load<L: RowsOfFour>(l: L, from: &[f32], at: Grid, columns: &mut [L
         }
     };
     // What is there of whole vectors needs no questions.
-    if at.rows >= L::N { of_rows(L::N, columns) } else { of_rows(at.rows, columns) }
+    if at.rows < L::N {
+        return of_rows(at.rows, columns, from.as_ptr());
+    }
+    let mut from = from.as_ptr();
+    let (eights, rest) = columns.as_chunks_mut();
+    for eight in eights {
+        // SAFETY: all rows of a vector are there, with all columns.
+        *eight = unsafe { load_eight(l, from, at.stride) };
+        from = from.wrapping_add(EIGHT);
+    }
+    of_rows(L::N, rest, from);
 }
 
 /// [`Lane::store_columns`]
 #[inline(always)]
 #[allow(unsafe_code, reason = "intrinsics")]
-pub(super) fn store<L: RowsOfFour>(l: L, columns: &[L::V], to: &mut [f32], at: Grid) {
+pub(super) fn store<L: PartsOfRows>(l: L, columns: &[L::V], to: &mut [f32], at: Grid) {
     if !has_rows::<L>(at, columns.len(), to.len()) {
         return; // As above.
     }
-    let to = to.as_mut_ptr();
+    let mut to = to.as_mut_ptr();
     let of_rows = {
         #[inline(always)]
-        |rows: usize| {
+        |rows: usize, columns: &[L::V], to: *mut f32| {
             take_by_fours(
                 columns,
                 l.splat(0.0),
@@ -83,7 +156,7 @@ pub(super) fn store<L: RowsOfFour>(l: L, columns: &[L::V], to: &mut [f32], at: G
                         #[inline(always)]
                         |i, of_rows| {
                             let row = to.wrapping_add(i * at.stride + first);
-                            // SAFETY: the first `rows` rows are there, with all columns; a four has no more than that.
+                            // SAFETY: the first `rows` rows are there, with these columns; a four has no more than that.
                             unsafe { l.store_rows(row, at.stride, width, rows.saturating_sub(i), of_rows) }
                         }
                     };
@@ -95,7 +168,16 @@ pub(super) fn store<L: RowsOfFour>(l: L, columns: &[L::V], to: &mut [f32], at: G
             );
         }
     };
-    if at.rows >= L::N { of_rows(L::N) } else { of_rows(at.rows) }
+    if at.rows < L::N {
+        return of_rows(at.rows, columns, to);
+    }
+    let (eights, rest) = columns.as_chunks();
+    for &eight in eights {
+        // SAFETY: all rows of a vector are there, with all columns.
+        unsafe { store_eight(l, eight, to, at.stride) };
+        to = to.wrapping_add(EIGHT);
+    }
+    of_rows(L::N, rest, to);
 }
 
 /// The first floats at a place, `width` of them.
