@@ -17,9 +17,10 @@ use core::time::Duration;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use std::time::Instant;
 use xent::activation::Exp;
+use xent::reference::{Clamp, binary_cross_entropy, binary_cross_entropy_grad};
 use xent::{
-    Backend, Error, LogSoftmax, LogSumExp, Rows, RowsMut, Sigmoid, SigmoidCrossEntropy, Softmax, SoftmaxCrossEntropy,
-    reference,
+    Backend, Error, LogSoftmax, LogSumExp, ProbabilityBinaryCrossEntropy, Rows, RowsMut, Sigmoid, SigmoidCrossEntropy,
+    Softmax, SoftmaxCrossEntropy, reference,
 };
 
 /// Rows and classes: in L1, L2, L3 and memory; short rows, and longer ones that are taken many at once; an odd length; one
@@ -90,15 +91,16 @@ impl Exact {
         }
     }
 
-    /// Sigmoid loss of labels that are 0 or 1, and its gradient, for the mean over the elements.
-    fn sigmoid_loss(row: &Row<'_>, t: &[f64]) -> Self {
+    /// A loss whose terms are elements, of labels that are 0 or 1, and its gradient, for the mean over the elements.
+    fn of_elements(row: &Row<'_>, x: &[f64], t: &[f64], loss_and_gradient: fn(f64, f64) -> [f64; 2]) -> Self {
         let scale = 1.0 / (row.of_rows * t.len()) as f64;
-        let gradient = |(&x, &t): (&f64, &f64)| scale * reference::sigmoid_cross_entropy_grad(x, t, 1.0);
-        Self {
-            start: row.number * t.len(),
-            elements: row.x.iter().zip(t).map(gradient).map(|g| [g, g]).collect(),
-            loss: row.x.iter().zip(t).map(|(&x, &t)| reference::sigmoid_cross_entropy(x, t, 1.0)).sum(),
+        let (start, mut exact) = (row.number * t.len(), Self { start: 0, elements: vec![], loss: 0.0 });
+        for (&x, &t) in x.iter().zip(t) {
+            let [loss, gradient] = loss_and_gradient(x, t);
+            exact.elements.push([gradient * scale; 2]);
+            exact.loss += loss;
         }
+        Self { start, ..exact }
     }
 }
 
@@ -317,10 +319,32 @@ fn losses(c: &mut Criterion) {
         c,
         "sigmoid_cross_entropy_grad",
         Memory::Apart,
-        |row| Exact::sigmoid_loss(row, &labels_of(row)),
+        |row| {
+            Exact::of_elements(row, row.x, &labels_of(row), |x, t| {
+                [reference::sigmoid_cross_entropy(x, t, 1.0), reference::sigmoid_cross_entropy_grad(x, t, 1.0)]
+            })
+        },
         |b, classes, x, dx| {
             let (loss, labels) = (SigmoidCrossEntropy::new().backend(b), Rows::new(&labels[..x.len()], classes));
             Ok(loss.loss_grad(Rows::new(x, classes), labels, RowsMut::new(dx, classes))?.sum)
+        },
+    );
+    let probabilities: Vec<f32> = logits(4 << 22).iter().map(|x| 0.5 + x / 22.0).collect();
+    let probabilities_of = |row: &Row<'_>| to_f64(&probabilities[row.number * row.x.len()..][..row.x.len()]);
+    bench(
+        c,
+        "binary_cross_entropy_grad",
+        Memory::Apart,
+        |row| {
+            Exact::of_elements(row, &probabilities_of(row), &labels_of(row), |p, t| {
+                [binary_cross_entropy(p, t, Clamp::None), binary_cross_entropy_grad(p, t, Clamp::None)]
+            })
+        },
+        |b, classes, x, dx| {
+            let p = Rows::new(&probabilities[..x.len()], classes);
+            let (loss, labels) =
+                (ProbabilityBinaryCrossEntropy::new().backend(b), Rows::new(&labels[..x.len()], classes));
+            Ok(loss.loss_grad(p, labels, RowsMut::new(dx, classes))?.sum)
         },
     );
     bench(

@@ -120,7 +120,20 @@ fn lengths_alignments_and_guards() {
 fn a_batch_is_its_rows() {
     let mut rng = Rng(4);
     for operation in operations() {
-        for (rows, classes) in [(1, 1), (3, 1), (7, 2), (5, 10), (4, 17), (3, 32), (2, 130)] {
+        for (rows, classes) in [
+            (1, 1),
+            (3, 1),
+            (7, 2),
+            (35, 3),
+            (5, 10),
+            (19, 10),
+            (4, 17),
+            (3, 32),
+            (33, 9),
+            (18, 40),
+            (20, 100),
+            (2, 130),
+        ] {
             let (x, t) = (rng.row(rows * classes, 0.01, 0.99), rng.row(rows * classes, 0.01, 0.99));
             for backend in backends() {
                 let what = format!("{} on {backend}, {rows} x {classes}", operation.name);
@@ -150,10 +163,16 @@ fn a_batch_is_its_rows() {
                 }
 
                 let stride = classes + 5;
-                let mut apart = Guarded::new(&vec![f32::NAN; rows * stride], 1);
+                let (mut apart, mut t_apart) =
+                    (Guarded::new(&vec![f32::NAN; rows * stride], 1), vec![f32::NAN; rows * stride]);
                 for row in 0..rows {
                     apart.slice()[row * stride..][..classes].copy_from_slice(&x[row * classes..][..classes]);
+                    t_apart[row * stride..][..classes].copy_from_slice(&t[row * classes..][..classes]);
                 }
+                let mut y = vec![0.0; rows * classes];
+                let (table, t_apart) = (Rows::new(&x, classes), Rows::strided(&t_apart, rows, classes, stride));
+                (operation.apart)(backend, table, t_apart, RowsMut::new(&mut y, classes)).unwrap();
+                assert!(same_bits(&y, &batch), "{what}: strided targets");
                 let table = RowsMut::strided(apart.slice(), rows, classes, stride);
                 (operation.in_place)(backend, table, Rows::new(&t, classes)).unwrap();
                 for row in 0..rows {

@@ -54,10 +54,11 @@ impl<'a> Input<'a> {
         (0..len).map(|_| item(self)).collect()
     }
 
-    /// Up to 8 rows of 1 to 300 classes; short rows as often as long ones.
+    /// Up to 8 rows of 1 to 300 classes; short rows as often as long ones, and now and then up to 79 of them.
     pub fn shape(&mut self) -> (usize, usize) {
         let classes = if self.one_in(2) { 1 + self.below(20) } else { 1 + self.below(300) };
-        (self.below(9), classes)
+        let most = if classes <= 20 && self.one_in(4) { 79 } else { 8 };
+        (self.below(most + 1), classes)
     }
 
     /// Mostly ordinary, now and then any f32 at all.

@@ -50,15 +50,17 @@ impl<K: RowLoss> Op for AllRows<'_, '_, '_, K> {
         let AllRows { batch: Batch { table, kernel, row_weights, scale }, pending } = self;
         let (rows, classes) = (table.as_rows().rows(), table.as_rows().classes());
         let is_uniform = row_weights.is_none() && kernel.uniform_share(classes).is_some();
-        let mut taken = short::taken::<L>(table.as_rows(), K::HAS_LOG);
+        let short = short::taken::<L>(table.as_rows(), K::HAS_LOG);
+        // Of rows that would go by columns, fewer than there are lanes are not worth a second loop.
         let fewest = if kernel.takes_columns() { LANES } else { 2 };
-        if L::N > 1 && taken >= fewest && is_uniform && kernel.has_terms() && is_gapless(table, kernel) {
+        let are_joined =
+            L::N > 1 && short >= fewest && is_uniform && kernel.has_terms() && are_gapless(table, kernel.labels());
+        let taken = if are_joined || kernel.takes_columns() { short } else { 0 };
+        if are_joined {
             l.apart(JoinedRows { table, kernel, scale, end: taken, pending });
-        } else if !kernel.takes_columns() {
-            taken = 0;
         } else if taken > 0 {
             let mut short_rows = ShortRows { kernel, row_weights, is_uniform, scale, pending };
-            short::for_each_group(l, table, 0..taken, K::IS_UNROLLED, &mut short_rows);
+            short::for_each_group(l, table, taken, K::IS_UNROLLED, &mut short_rows);
         }
         if taken < rows {
             l.apart(LongRows { table, kernel, row_weights, scale, first: taken, pending });
@@ -66,8 +68,8 @@ impl<K: RowLoss> Op for AllRows<'_, '_, '_, K> {
     }
 }
 
-fn is_gapless<K: RowLoss>(table: &Table<'_>, kernel: &K) -> bool {
-    table.is_gapless() && kernel.labels().is_none_or(|labels| labels.is_gapless())
+fn are_gapless(table: &Table<'_>, labels: Option<Rows<'_>>) -> bool {
+    table.is_gapless() && labels.is_none_or(|labels| labels.is_gapless())
 }
 
 /// Rows one by one, apart from short ones: each loop has registers and a stack of its own.
@@ -128,9 +130,6 @@ impl<K: RowLoss> Op for JoinedRows<'_, '_, '_, K> {
     fn run<L: Lane>(self, l: L) {
         let JoinedRows { table, kernel, scale, end, pending } = self;
         let (rows, classes) = (table.as_rows().rows(), table.as_rows().classes());
-        // Divides ROWS, or is a multiple of them.
-        let room = TERMS / classes;
-        let joined = if room >= ROWS { room - room % ROWS } else { 1 << room.max(1).ilog2() };
         // As much as is needed: to clear all would cost few rows a tenth.
         let (mut few, mut many);
         let terms: &mut [f32] = if end * classes <= FEW_TERMS {
@@ -140,35 +139,39 @@ impl<K: RowLoss> Op for JoinedRows<'_, '_, '_, K> {
             many = [0.0; TERMS];
             &mut many
         };
-        for first in (0..end).step_by(joined) {
+        // What is pending fills up between two of them, not in one.
+        let joined = match TERMS.checked_div(classes).unwrap_or_default() {
+            room if room >= ROWS => room - room % ROWS,
+            room if room >= 2 * LANES => 2 * LANES,
+            _ => LANES,
+        };
+        let mut first = 0;
+        while first < end {
             let joined = joined.min(end - first);
             let Some(terms) = terms.get_mut(..joined * classes) else { break };
             kernel.terms(l, first, table.joined(first, joined), scale, terms);
-            let mut table = Table::ReadOnly(Rows::new(terms, classes));
-            let mut sums = SumsOfTerms { first, rows, by_columns: kernel.takes_columns(), pending };
-            short::for_each_group(l, &mut table, 0..joined, true, &mut sums);
+            let terms = Rows::new(terms, classes);
+            let mut add_up = AddUp { first, end: first + joined, rows, by_columns: kernel.takes_columns(), pending };
+            short::for_each_group(l, &mut Table::ReadOnly(terms), joined, true, &mut add_up);
+            first += joined;
         }
     }
 }
 
-struct SumsOfTerms<'a, 'p> {
+/// The losses of rows from the terms of their elements.
+struct AddUp<'a, 'p> {
+    /// The rows, of all.
     first: usize,
+    end: usize,
     rows: usize,
     /// Whether a row alone would be added up by columns.
     by_columns: bool,
     pending: &'a mut Pending<'p>,
 }
 
-impl short::Columns for SumsOfTerms<'_, '_> {
+impl short::Columns for AddUp<'_, '_> {
     #[inline(always)]
-    fn columns<L: Lane, R: Group<L>>(
-        &mut self,
-        r: R,
-        row: usize,
-        table: &Table<'_>,
-        columns: &mut [R::V],
-        _: &mut [R::V],
-    ) {
+    fn columns<L: Lane, R: Group<L>>(&mut self, r: R, row: usize, _: &Table<'_>, columns: &mut [R::V], _: &mut [R::V]) {
         let [linear] = if self.by_columns {
             short::sums(r, columns, &mut short::Themselves)
         } else {
@@ -176,7 +179,7 @@ impl short::Columns for SumsOfTerms<'_, '_> {
         };
         let zero = r.splat(0.0);
         self.pending.set_vectors(r, false, self.first + row, Parts { linear, slope: zero, r: zero });
-        let end = self.first + table.as_rows().rows().min(row + R::VECTORS * L::N);
+        let end = self.end.min(self.first + row + R::VECTORS * L::N);
         if Pending::are_due(end, self.rows) {
             self.pending.finish(r.base(), false, end);
         }

@@ -59,7 +59,7 @@ impl<M: Short> Op for ForEachRowOrGroup<'_, '_, M> {
     fn run<L: Lane>(self, l: L) {
         let mut map = OfMap(self.map);
         let taken = short::taken::<L>(self.table.as_rows(), M::WAITS);
-        short::for_each_group(l, self.table, 0..taken, true, &mut map);
+        short::for_each_group(l, self.table, taken, true, &mut map);
         let mut look = None;
         for row in taken..self.table.as_rows().rows() {
             let (span, next) = self.table.span_and_next(row);
@@ -136,7 +136,7 @@ pub(crate) trait RowLoss {
         None
     }
 
-    /// Whether it has [`terms`](Self::terms).
+    /// Whether it has [`terms`](Self::terms). Such losses have no logarithm left in their [`Parts`].
     fn has_terms(&self) -> bool {
         false
     }

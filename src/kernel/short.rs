@@ -1,9 +1,9 @@
 //! Rows of at most a block: `N` of them at once, a row in each lane, a column behind the other.
 //!
 //! What [`walk`](crate::lane::walk) adds up lane by lane, chunk after chunk, is here added up row by row. Of up to 32
-//! elements column after column, in the same order: quads of 4, blocks of 8, and two-sum between blocks. Of more, every
-//! 16th column belongs to a lane, and the lanes come together as there: a row has the bits that it has alone, which is
-//! how it is taken where rows are too few to fill a vector. A row has the same bits whichever rows are beside it, and on
+//! elements column after column, in the same order: quads of 4, blocks of 8, and two-sum between blocks. Of more, and in
+//! losses that go row by row where they do not go this way, every 16th column belongs to a lane, and the lanes come
+//! together as there: a row has the bits that it has alone. A row has the same bits whichever rows are beside it, and on
 //! however many lanes.
 
 use super::Table;
@@ -78,26 +78,20 @@ pub(super) trait Columns {
     );
 }
 
-/// Gives `f` the columns of some rows, and writes what it leaves in them.
+/// Gives `f` the columns of the first rows, `end` of them, and writes what it leaves in them.
 #[inline(always)]
-pub(super) fn for_each_group<L: Lane>(
-    l: L,
-    table: &mut Table<'_>,
-    rows: Range<usize>,
-    unrolled: bool,
-    f: &mut impl Columns,
-) {
-    if rows.is_empty() {
+pub(super) fn for_each_group<L: Lane>(l: L, table: &mut Table<'_>, end: usize, unrolled: bool, f: &mut impl Columns) {
+    if end == 0 {
         return;
     }
     // The commonest heads have code of their own, without loops over columns, if it is not too long for that.
     match table.as_rows().classes() {
-        10 if unrolled && L::N > 4 => of_classes::<L, 10>(l, table, rows, 10, f),
+        10 if unrolled && L::N > 4 => of_classes::<L, 10>(l, table, 0..end, 10, f),
         classes if classes <= SHORT => {
-            let first = if classes == 2 { of_two_classes(l, table, rows.clone(), f) } else { rows.start };
-            of_classes::<L, SHORT>(l, table, first..rows.end, classes, f);
+            let first = if classes == 2 { of_two_classes(l, table, end, f) } else { 0 };
+            of_classes::<L, SHORT>(l, table, first..end, classes, f);
         }
-        classes if L::N > 1 => of_classes::<L, LONGEST>(l, table, rows, classes, f),
+        classes if L::N > 1 => of_classes::<L, LONGEST>(l, table, 0..end, classes, f),
         _ => {}
     }
 }
@@ -127,17 +121,17 @@ fn of_classes<L: Lane, const MOST: usize>(
 }
 
 /// Four vectors of rows at a time, where there are no gaps between rows, since two columns are too few to fill the time
-/// that one operation waits for another. The first row that is left.
+/// that one operation waits for another. How many rows of the first `end` that were.
 #[inline(always)]
-fn of_two_classes<L: Lane>(l: L, table: &mut Table<'_>, rows: Range<usize>, f: &mut impl Columns) -> usize {
+fn of_two_classes<L: Lane>(l: L, table: &mut Table<'_>, end: usize, f: &mut impl Columns) -> usize {
     // What is pending of a batch has room for `ROWS`.
     let all_are_gapless = table.is_gapless() && f.further().is_none_or(|rows| rows.is_gapless());
     if L::N == 1 || 4 * L::N > ROWS || !all_are_gapless {
-        return rows.start;
+        return 0;
     }
     let chunks = 8 * L::N / LANES;
-    let mut row = rows.start;
-    while row + 4 * L::N <= rows.end {
+    let mut row = 0;
+    while row + 4 * L::N <= end {
         let mut columns = read_pairs(l, table.as_rows(), row);
         let mut further = match f.further() {
             Some(rows) => read_pairs(l, rows, row),

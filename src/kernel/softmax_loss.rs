@@ -253,8 +253,13 @@ impl RowLoss for Dense<'_> {
             #[inline(always)]
             |x, of_x| self.terms(g, m, x, of_x),
         );
-        let [r, total, distance, nonzero] = [rest_of(l, ones, sum), total, distance, nonzero].map(|x| l.splat(x));
-        let (parts, slope) = self.settle(l, Sums { r, total, distance, nonzero }, l.splat(scale));
+        let sums = Sums {
+            r: l.splat(rest_of(l, ones, sum)),
+            total: l.splat(total),
+            distance: l.splat(distance),
+            nonzero: l.splat(nonzero),
+        };
+        let (parts, slope) = self.settle(l, sums, l.splat(scale));
         if span.is_written() {
             ahead.go_on(l);
             let slope = slope.repeat(g);

@@ -244,8 +244,8 @@ fn add_unit<L: Lane, G: Group<L>, const J: usize>(
     }
 }
 
-/// `f` of every vector of a row, in place. Loads and stores keep to cache lines; only those of ends that do not may cross
-/// them, of which the results are found first and written last.
+/// `f` of every vector of a row, in place. Loads and stores keep to cache lines. The two ends, where they are not whole
+/// lines, are vectors that may cross lines and overlap others: found first, written last.
 #[inline(always)]
 pub(crate) fn map_in_place<L: Lane>(
     l: L,
@@ -253,7 +253,8 @@ pub(crate) fn map_in_place<L: Lane>(
     of_group: impl Fn(Vs<L>) -> Vs<L> + Copy,
     of_vector: impl Fn(L::V) -> L::V,
 ) {
-    if row.len() < LANES {
+    // Without lanes, shorter code.
+    if L::N == 1 || row.len() < LANES {
         let of_group = {
             #[inline(always)]
             |x, []: [Vs<L>; 0]| (of_group(x), [])
@@ -279,7 +280,7 @@ pub(crate) fn map_in_place<L: Lane>(
             }
         }
     };
-    let start = row.as_ptr().align_offset(size_of::<Chunk>()).min(row.len());
+    let start = row.as_ptr().align_offset(size_of::<Chunk>()) % LANES;
     let rest = (row.len() - start) % LANES;
     let head = row.first_chunk().filter(|_| start > 0).map(of_chunk);
     let tail = row.last_chunk().filter(|_| rest > 0).map(of_chunk);

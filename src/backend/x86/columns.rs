@@ -112,7 +112,8 @@ pub(super) fn load<L: PartsOfRows>(l: L, from: &[f32], at: Grid, columns: &mut [
                         #[inline(always)]
                         |i| {
                             let row = from.wrapping_add(i * at.stride + first);
-                            // SAFETY: the first `rows` rows are there, with these columns; a four has one at least.
+                            // SAFETY: the first `rows` rows are there, with these columns from `from` on; a four has one
+                            // at least.
                             unsafe { l.load_rows(row, at.stride, width, rows.saturating_sub(i)) }
                         }
                     };
@@ -128,7 +129,7 @@ pub(super) fn load<L: PartsOfRows>(l: L, from: &[f32], at: Grid, columns: &mut [
     let mut from = from.as_ptr();
     let (eights, rest) = columns.as_chunks_mut();
     for eight in eights {
-        // SAFETY: all rows of a vector are there, with all columns.
+        // SAFETY: `N` rows are there with all columns, as `has_rows` says, and `from` is at the first of these eight.
         *eight = unsafe { load_eight(l, from, at.stride) };
         from = from.wrapping_add(EIGHT);
     }
@@ -156,7 +157,8 @@ pub(super) fn store<L: PartsOfRows>(l: L, columns: &[L::V], to: &mut [f32], at: 
                         #[inline(always)]
                         |i, of_rows| {
                             let row = to.wrapping_add(i * at.stride + first);
-                            // SAFETY: the first `rows` rows are there, with these columns; a four has no more than that.
+                            // SAFETY: the first `rows` rows are there, with these columns from `to` on; a four has no
+                            // more than that.
                             unsafe { l.store_rows(row, at.stride, width, rows.saturating_sub(i), of_rows) }
                         }
                     };
@@ -173,7 +175,7 @@ pub(super) fn store<L: PartsOfRows>(l: L, columns: &[L::V], to: &mut [f32], at: 
     }
     let (eights, rest) = columns.as_chunks();
     for &eight in eights {
-        // SAFETY: all rows of a vector are there, with all columns.
+        // SAFETY: `N` rows are there with all columns, as `has_rows` says, and `to` is at the first of these eight.
         unsafe { store_eight(l, eight, to, at.stride) };
         to = to.wrapping_add(EIGHT);
     }
