@@ -139,7 +139,7 @@ impl<K: RowLoss> Op for JoinedRows<'_, '_, '_, K> {
             many = [0.0; TERMS];
             &mut many
         };
-        // What is pending fills up between two of them, not in one.
+        // Multiples of the rows in a group of vectors, so that none reaches over the end of what is pending.
         let joined = match TERMS.checked_div(classes).unwrap_or_default() {
             room if room >= ROWS => room - room % ROWS,
             room if room >= 2 * LANES => 2 * LANES,
