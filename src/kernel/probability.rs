@@ -20,7 +20,7 @@ use crate::{ClassIndices, Rows};
 
 /// A clamp policy as the numbers that make it up, so that one body serves all of them.
 #[derive(Clone, Copy)]
-struct Clamp<V> {
+pub(crate) struct Clamp<V> {
     /// Added to the probability.
     epsilon: V,
     /// Whether that is anything.
@@ -134,18 +134,42 @@ impl RowLoss for Indexed<'_> {
     }
 }
 
-/// (1) with `q_i = w_i t_i`
-pub(crate) struct Labelled<'a> {
+/// A loss of dense labels, of which each term depends on its element alone, and on the weight of its class.
+pub(crate) struct Labelled<'a, F> {
     pub(crate) targets: Rows<'a>,
     pub(crate) class_weights: Option<&'a [f32]>,
     pub(crate) clamp: LogClamp,
+    pub(crate) formula: F,
 }
 
-impl Labelled<'_> {
+/// The formula of a [`Labelled`] loss.
+pub(crate) trait Formula {
+    fn share(&self, targets: &[f32], class_weights: Option<&[f32]>) -> Share;
+
     /// Gradient and term of an element with its label and weight.
+    fn element<A: Arithmetic>(
+        &self,
+        l: A,
+        clamp: Clamp<A::V>,
+        scale: A::V,
+    ) -> impl Fn(A::V, [A::V; 2]) -> WithTerm<A::V> + Copy;
+}
+
+/// (1) with `q_i = w_i t_i`
+pub(crate) struct Distribution;
+
+impl Formula for Distribution {
+    fn share(&self, targets: &[f32], _: Option<&[f32]>) -> Share {
+        Share::of_row(1.0, targets.len())
+    }
+
     #[inline(always)]
-    fn element<A: Arithmetic>(&self, l: A, scale: f32) -> impl Fn(A::V, [A::V; 2]) -> WithTerm<A::V> + Copy {
-        let (clamp, scale) = (Clamp::new(l, self.clamp), l.splat(scale));
+    fn element<A: Arithmetic>(
+        &self,
+        l: A,
+        clamp: Clamp<A::V>,
+        scale: A::V,
+    ) -> impl Fn(A::V, [A::V; 2]) -> WithTerm<A::V> + Copy {
         #[inline(always)]
         move |p, [t, w]| {
             let q = neg(l, l.weigh(w, t));
@@ -154,51 +178,21 @@ impl Labelled<'_> {
     }
 }
 
-impl RowLoss for Labelled<'_> {
-    fn labels(&self) -> Option<Rows<'_>> {
-        Some(self.targets)
-    }
-
-    #[inline(always)]
-    fn share(&self, _: usize, x: &[f32]) -> Share {
-        Share::of_row(1.0, x.len())
-    }
-
-    fn uniform_share(&self, classes: usize) -> Option<Share> {
-        Some(Share::of_row(1.0, classes))
-    }
-
-    #[inline(always)]
-    fn row<L: Lane>(&self, l: L, row: usize, mut span: Span<'_>, _: Ahead<'_>, scale: f32) -> Parts {
-        let streams = [Stream::Slice(self.targets.row(row)), Stream::or(self.class_weights, 1.0)];
-        let [loss] = walk(l, &mut span, 0.0, streams, self.element(l.group(), scale));
-        Parts::linear(loss)
-    }
-
-    fn has_terms(&self) -> bool {
-        self.class_weights.is_none()
-    }
-
-    #[inline(always)]
-    fn terms<L: Lane>(&self, l: L, first: usize, mut span: Span<'_>, scale: f32, terms: &mut [f32]) {
-        let streams = [Stream::Slice(self.targets.joined(first, terms.len())), Stream::Splat(1.0)];
-        let element = self.element(l.group(), scale);
-        walk_terms(l, (&mut span, terms), 0.0, streams, (l.group(), element), element);
-    }
-}
-
 /// (3)
-pub(crate) struct Binary<'a> {
-    pub(crate) targets: Rows<'a>,
-    pub(crate) class_weights: Option<&'a [f32]>,
-    pub(crate) clamp: LogClamp,
-}
+pub(crate) struct Binary;
 
-impl Binary<'_> {
-    /// Gradient and term of an element with its label and weight.
+impl Formula for Binary {
+    fn share(&self, targets: &[f32], class_weights: Option<&[f32]>) -> Share {
+        elements_share(targets, class_weights, f32::NAN)
+    }
+
     #[inline(always)]
-    fn element<A: Arithmetic>(&self, l: A, scale: f32) -> impl Fn(A::V, [A::V; 2]) -> WithTerm<A::V> + Copy {
-        let (clamp, scale) = (Clamp::new(l, self.clamp), l.splat(scale));
+    fn element<A: Arithmetic>(
+        &self,
+        l: A,
+        clamp: Clamp<A::V>,
+        scale: A::V,
+    ) -> impl Fn(A::V, [A::V; 2]) -> WithTerm<A::V> + Copy {
         let (zero, one, nan) = (l.splat(0.0), l.splat(1.0), l.splat(f32::NAN));
         #[inline(always)]
         move |p, [t, w]| {
@@ -215,24 +209,26 @@ impl Binary<'_> {
     }
 }
 
-impl RowLoss for Binary<'_> {
+impl<F: Formula> RowLoss for Labelled<'_, F> {
     fn labels(&self) -> Option<Rows<'_>> {
         Some(self.targets)
     }
 
     #[inline(always)]
     fn share(&self, row: usize, _: &[f32]) -> Share {
-        elements_share(self.targets.row(row), self.class_weights, f32::NAN)
+        self.formula.share(self.targets.row(row), self.class_weights)
     }
 
-    fn uniform_share(&self, classes: usize) -> Option<Share> {
-        self.class_weights.is_none().then(|| Share::of_elements(classes))
+    fn uniform_share(&self, _: usize) -> Option<Share> {
+        self.class_weights.is_none().then(|| self.formula.share(self.targets.row(0), None))
     }
 
     #[inline(always)]
     fn row<L: Lane>(&self, l: L, row: usize, mut span: Span<'_>, _: Ahead<'_>, scale: f32) -> Parts {
+        let g = l.group();
         let streams = [Stream::Slice(self.targets.row(row)), Stream::or(self.class_weights, 1.0)];
-        let [loss] = walk(l, &mut span, 0.0, streams, self.element(l.group(), scale));
+        let element = self.formula.element(g, Clamp::new(g, self.clamp), g.splat(scale));
+        let [loss] = walk(l, &mut span, 0.0, streams, element);
         Parts::linear(loss)
     }
 
@@ -242,8 +238,9 @@ impl RowLoss for Binary<'_> {
 
     #[inline(always)]
     fn terms<L: Lane>(&self, l: L, first: usize, mut span: Span<'_>, scale: f32, terms: &mut [f32]) {
+        let g = l.group();
         let streams = [Stream::Slice(self.targets.joined(first, terms.len())), Stream::Splat(1.0)];
-        let element = self.element(l.group(), scale);
-        walk_terms(l, (&mut span, terms), 0.0, streams, (l.group(), element), element);
+        let element = self.formula.element(g, Clamp::new(g, self.clamp), g.splat(scale));
+        walk_terms(l, (&mut span, terms), 0.0, streams, (g, element), element);
     }
 }

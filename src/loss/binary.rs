@@ -199,9 +199,14 @@ impl<'a> ProbabilityBinaryCrossEntropy<'a> {
         self
     }
 
-    fn binary(&self, x: Rows<'_>, targets: Rows<'a>) -> Result<probability::Binary<'a>, Error> {
+    fn binary(&self, x: Rows<'_>, targets: Rows<'a>) -> Result<probability::Labelled<'a, probability::Binary>, Error> {
         targets.check_like(x, "targets")?;
-        Ok(probability::Binary { targets, class_weights: self.class_weights, clamp: self.kind.log_clamp })
+        Ok(probability::Labelled {
+            targets,
+            class_weights: self.class_weights,
+            clamp: self.kind.log_clamp,
+            formula: probability::Binary,
+        })
     }
 }
 

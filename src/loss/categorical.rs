@@ -230,9 +230,18 @@ impl<'a> ProbabilityCrossEntropy<'a> {
         })
     }
 
-    fn labelled(&self, x: Rows<'_>, targets: Rows<'a>) -> Result<probability::Labelled<'a>, Error> {
+    fn labelled(
+        &self,
+        x: Rows<'_>,
+        targets: Rows<'a>,
+    ) -> Result<probability::Labelled<'a, probability::Distribution>, Error> {
         targets.check_like(x, "targets")?;
-        Ok(probability::Labelled { targets, class_weights: self.class_weights, clamp: self.kind.log_clamp })
+        Ok(probability::Labelled {
+            targets,
+            class_weights: self.class_weights,
+            clamp: self.kind.log_clamp,
+            formula: probability::Distribution,
+        })
     }
 }
 
