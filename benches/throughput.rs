@@ -94,13 +94,13 @@ impl Exact {
     /// A loss whose terms are elements, of labels that are 0 or 1, and its gradient, for the mean over the elements.
     fn of_elements(row: &Row<'_>, x: &[f64], t: &[f64], loss_and_gradient: fn(f64, f64) -> [f64; 2]) -> Self {
         let scale = 1.0 / (row.of_rows * t.len()) as f64;
-        let (start, mut exact) = (row.number * t.len(), Self { start: 0, elements: vec![], loss: 0.0 });
+        let mut exact = Self { start: row.number * t.len(), elements: vec![], loss: 0.0 };
         for (&x, &t) in x.iter().zip(t) {
             let [loss, gradient] = loss_and_gradient(x, t);
             exact.elements.push([gradient * scale; 2]);
             exact.loss += loss;
         }
-        Self { start, ..exact }
+        exact
     }
 }
 

@@ -325,15 +325,10 @@ pub(crate) fn map_streamed<L: Lane>(l: L, span: &mut Span<'_>, f: impl Fn(Vs<L>)
     else {
         return;
     };
-    for unit in 0..end / (QUAD * LANES) {
-        for k in 0..LANES / L::N {
-            for group in 0..groups::<L, L::Group>() {
-                let at = Place { unit, chunk: group * QUAD / groups::<L, L::Group>(), k };
-                if let Some(x) = load_whole(l.group(), from, at) {
-                    let (y, []) = f(x, []);
-                    stream(l.group(), to, at, y);
-                }
-            }
+    for at in places::<L, L::Group>(0..end / (QUAD * LANES)) {
+        if let Some(x) = load_whole(l.group(), from, at) {
+            let (y, []) = f(x, []);
+            stream(l.group(), to, at, y);
         }
     }
     l.fence();
