@@ -88,6 +88,12 @@ pub(crate) trait Arithmetic: Copy {
         self.select(mask, self.splat(0.0), a)
     }
 
+    /// +0 where `x < least`, else `a`, with a NaN too.
+    #[inline(always)]
+    fn zero_below(self, x: Self::V, least: Self::V, a: Self::V) -> Self::V {
+        self.zero_where(self.gt(least, x), a)
+    }
+
     // The same registers as 32-bit integers.
     fn bits_and(self, a: Self::V, b: Self::V) -> Self::V;
     fn bits_or(self, a: Self::V, b: Self::V) -> Self::V;

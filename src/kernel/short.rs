@@ -86,9 +86,9 @@ pub(super) fn for_each_group<L: Lane>(l: L, table: &mut Table<'_>, end: usize, u
     }
     // The commonest heads have code of their own, without loops over columns, if it is not too long for that.
     match table.as_rows().classes() {
-        10 if unrolled && L::N > 4 => of_classes::<L, 10>(l, table, 0..end, 10, f),
+        10 if unrolled && L::N > 4 && are_gapless(table, f) => of_classes::<L, 10>(l, table, 0..end, 10, f),
         classes if classes <= SHORT => {
-            let first = if classes == 2 { of_two_classes(l, table, end, f) } else { 0 };
+            let first = if classes == 2 && are_gapless(table, f) { of_two_classes(l, table, end, f) } else { 0 };
             of_classes::<L, SHORT>(l, table, first..end, classes, f);
         }
         classes if L::N > 1 => of_classes::<L, LONGEST>(l, table, 0..end, classes, f),
@@ -96,7 +96,11 @@ pub(super) fn for_each_group<L: Lane>(l: L, table: &mut Table<'_>, end: usize, u
     }
 }
 
-/// A vector of rows at a time.
+fn are_gapless(table: &Table<'_>, f: &impl Columns) -> bool {
+    table.is_gapless() && f.further().is_none_or(|rows| rows.is_gapless())
+}
+
+/// A vector of rows at a time. Where room is for less than [`SHORT`], there is no more than needed, and no gaps.
 #[inline(always)]
 fn of_classes<L: Lane, const MOST: usize>(
     l: L,
@@ -115,6 +119,7 @@ fn of_classes<L: Lane, const MOST: usize>(
         }
         f.columns(l, row, table, columns, further);
         if let Some((data, stride)) = table.write_from(row) {
+            let stride = stride_of::<MOST>(stride);
             store::<L, MOST>(l, columns, data, Grid { stride, rows: end - row });
         }
     }
@@ -125,8 +130,7 @@ fn of_classes<L: Lane, const MOST: usize>(
 #[inline(always)]
 fn of_two_classes<L: Lane>(l: L, table: &mut Table<'_>, end: usize, f: &mut impl Columns) -> usize {
     // What is pending of a batch has room for `ROWS`.
-    let all_are_gapless = table.is_gapless() && f.further().is_none_or(|rows| rows.is_gapless());
-    if L::N == 1 || 4 * L::N > ROWS || !all_are_gapless {
+    if L::N == 1 || 4 * L::N > ROWS {
         return 0;
     }
     let chunks = 8 * L::N / LANES;
@@ -184,24 +188,38 @@ fn read_pairs<L: Lane>(l: L, rows: Rows<'_>, row: usize) -> [[L::V; 4]; 2] {
     [[a, c, e, g], [b, d, f, h]]
 }
 
-/// Whether columns, at most `MOST`, are read and written by functions that the kernels share: those of long rows, and of
-/// rows that do not fill a vector. Where their number is known, they stay in registers.
+/// Whether columns are read and written by functions that the kernels share: those of long rows, and of rows that do not
+/// fill a vector.
 #[inline(always)]
 fn goes_apart<L: Lane, const MOST: usize>(at: Grid) -> bool {
-    MOST > SHORT || MOST == SHORT && at.rows < L::N
+    MOST > SHORT || at.rows < L::N
+}
+
+/// Where the number of columns is known, so is the stride.
+#[inline(always)]
+const fn stride_of<const MOST: usize>(stride: usize) -> usize {
+    if MOST < SHORT { MOST } else { stride }
 }
 
 #[inline(always)]
 fn read<L: Lane, const MOST: usize>(l: L, rows: Rows<'_>, row: usize, columns: &mut [L::V]) {
     let (data, stride) = rows.data_from(row);
-    let at = Grid { stride, rows: rows.rows() - row };
+    let at = Grid { stride: stride_of::<MOST>(stride), rows: rows.rows() - row };
     if at.rows == 1 {
         // Into all lanes, which is faster than to fill the others with something else.
         for (i, column) in columns.iter_mut().enumerate() {
             *column = l.splat(data.get(i).copied().unwrap_or_default());
         }
     } else if goes_apart::<L, MOST>(at) {
-        l.columns_apart(data, at, columns);
+        if MOST >= SHORT {
+            return l.columns_apart(data, at, columns);
+        }
+        // Columns of which the function knows where they are would not stay in registers.
+        let mut apart = [l.splat(0.0); MOST];
+        l.columns_apart(data, at, &mut apart);
+        for (column, apart) in columns.iter_mut().zip(apart) {
+            *column = apart;
+        }
     } else {
         l.columns(data, at, columns);
     }
@@ -216,7 +234,14 @@ fn store<L: Lane, const MOST: usize>(l: L, columns: &[L::V], data: &mut [f32], a
             }
         }
     } else if goes_apart::<L, MOST>(at) {
-        l.store_columns_apart(columns, data, at);
+        if MOST >= SHORT {
+            return l.store_columns_apart(columns, data, at);
+        }
+        let mut apart = [l.splat(0.0); MOST];
+        for (apart, &column) in apart.iter_mut().zip(columns) {
+            *apart = column;
+        }
+        l.store_columns_apart(&apart, data, at);
     } else {
         l.store_columns(columns, data, at);
     }

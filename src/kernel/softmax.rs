@@ -240,10 +240,11 @@ impl<A: Arithmetic> Rescale<A> {
         l.mul(l.mul(e, self.first), self.second)
     }
 
+    /// `may_be_small` is whether the factor may be.
     #[inline(always)]
-    pub(super) fn columns(self, l: A, columns: &mut [A::V]) {
+    pub(super) fn columns(self, l: A, columns: &mut [A::V], may_be_small: bool) {
         for e in columns {
-            *e = self.apply(l, *e);
+            *e = if may_be_small { self.apply(l, *e) } else { l.mul(*e, self.first) };
         }
     }
 }
@@ -320,7 +321,7 @@ impl Short for Softmax<'_> {
         };
         let m = short::max(l, columns);
         let r = short::rest(l, columns, m, true);
-        self.rescale(l, r, factors).columns(l, columns);
+        self.rescale(l, r, factors).columns(l, columns, self.factors.is_some());
     }
 }
 

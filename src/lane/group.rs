@@ -125,6 +125,7 @@ macro_rules! groups {
                 is_negative(a: V) -> M;
                 select(mask: M, yes: V, no: V) -> V;
                 zero_where(mask: M, a: V) -> V;
+                zero_below(x: V, least: V, a: V) -> V;
                 bits_and(a: V, b: V) -> V;
                 bits_or(a: V, b: V) -> V;
                 bits_xor(a: V, b: V) -> V;

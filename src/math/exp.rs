@@ -55,7 +55,7 @@ pub(crate) fn scaled_exp_nonpos<L: Arithmetic>(l: L, x: L::V) -> L::V {
     let lowest = l.splat(LOWEST);
     if L::FUSED {
         let (power, f) = eighths::power_and_rest(l, x, 64);
-        return l.zero_where(l.gt(lowest, x), l.mul_add(power, f, power));
+        return l.zero_below(x, lowest, l.mul_add(power, f, power));
     }
     let (power, f) = whole::power_and_rest(l, l.max(lowest, x), 64);
     l.mul_add(power, f, power)

@@ -37,6 +37,11 @@ impl Arithmetic for Token {
         is_negative(a: __m512) -> __mmask16 { _mm512_movepi32_mask(_mm512_castps_si512(a)) }
         select(mask: __mmask16, yes: __m512, no: __m512) -> __m512 { _mm512_mask_blend_ps(mask, no, yes) }
 
+        // Not the mask of what is below and then its inverse, as the compiler would have it.
+        zero_below(x: __m512, least: __m512, a: __m512) -> __m512 {
+            _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_NLT_UQ>(x, least), a)
+        }
+
         scale(a: __m512, n: __m512) -> Option<__m512> { Some(_mm512_scalef_ps(a, n)) }
 
         bits_and(a: __m512, b: __m512) -> __m512 { _mm512_and_ps(a, b) }
@@ -173,6 +178,17 @@ const HIGH_PAIRS: [i32; 16] = [8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14,
 const LOW_FOURS: [i32; 16] = [0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23];
 const HIGH_FOURS: [i32; 16] = [8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31];
 
+/// The vector itself, of which the compiler does not know what made it: it would make each part of it alone, in more
+/// instructions.
+#[target_feature(enable = "avx512f")]
+#[inline]
+#[allow(unsafe_code, reason = "a register that looks changed")]
+fn whole(mut a: __m512) -> __m512 {
+    // SAFETY: there is no instruction.
+    unsafe { core::arch::asm!("/* {0} */", inout(zmm_reg) a, options(pure, nomem, nostack, preserves_flags)) }
+    a
+}
+
 /// The lanes of two vectors that are named.
 #[inline(always)]
 #[allow(unsafe_code, reason = "intrinsics")]
@@ -211,6 +227,7 @@ impl PartsOfRows for Token {
         };
         // SAFETY: the token is the proof that the instructions exist. No memory is touched.
         unsafe {
+            let of_rows = whole(of_rows);
             store(0, _mm512_castps512_ps128(of_rows));
             store(4, _mm512_extractf32x4_ps::<1>(of_rows));
             store(8, _mm512_extractf32x4_ps::<2>(of_rows));
@@ -243,6 +260,7 @@ impl PartsOfRows for Token {
     unsafe fn store_eights(self, row: *mut f32, stride: usize, of_rows: __m512) {
         // SAFETY: the caller has the rows, and a token. Unaligned stores are allowed.
         unsafe {
+            let of_rows = whole(of_rows);
             _mm256_storeu_ps(row, _mm512_castps512_ps256(of_rows));
             _mm256_storeu_ps(row.wrapping_add(4 * stride), _mm512_extractf32x8_ps::<1>(of_rows));
         }

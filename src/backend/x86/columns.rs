@@ -101,39 +101,52 @@ pub(super) fn load<L: PartsOfRows>(l: L, from: &[f32], at: Grid, columns: &mut [
     if !has_rows::<L>(at, columns.len(), from.len()) {
         return; // A table that was checked has them.
     }
-    let of_rows = {
+    let from = from.as_ptr();
+    let four = {
         #[inline(always)]
-        |rows: usize, columns: &mut [L::V], from: *const f32| {
-            fill_by_fours(
-                columns,
+        |first: usize, width: usize, rows: usize| {
+            let rows_from = {
                 #[inline(always)]
-                |first, width| {
-                    let rows_from = {
-                        #[inline(always)]
-                        |i| {
-                            let row = from.wrapping_add(i * at.stride + first);
-                            // SAFETY: the first `rows` rows are there, with these columns from `from` on; a four has one
-                            // at least.
-                            unsafe { l.load_rows(row, at.stride, width, rows.saturating_sub(i)) }
-                        }
-                    };
-                    l.transposed([rows_from(0), rows_from(1), rows_from(2), rows_from(3)])
-                },
-            );
+                |i| {
+                    let row = from.wrapping_add(i * at.stride + first);
+                    // SAFETY: the first `rows` rows are there, with these columns from `from` on; a four has one at least.
+                    unsafe { l.load_rows(row, at.stride, width, rows.saturating_sub(i)) }
+                }
+            };
+            l.transposed([rows_from(0), rows_from(1), rows_from(2), rows_from(3)])
         }
     };
     // What is there of whole vectors needs no questions.
     if at.rows < L::N {
-        return of_rows(at.rows, columns, from.as_ptr());
+        return fill_by_fours(
+            columns,
+            #[inline(always)]
+            |first, width| four(first, width, at.rows),
+        );
     }
-    let mut from = from.as_ptr();
     let (eights, rest) = columns.as_chunks_mut();
+    let mut first = 0;
     for eight in eights {
-        // SAFETY: `N` rows are there with all columns, as `has_rows` says, and `from` is at the first of these eight.
-        *eight = unsafe { load_eight(l, from, at.stride) };
-        from = from.wrapping_add(EIGHT);
+        // SAFETY: `N` rows are there with all columns, as `has_rows` says.
+        *eight = unsafe { load_eight(l, from.wrapping_add(first), at.stride) };
+        first += EIGHT;
     }
-    of_rows(L::N, rest, from);
+    if rest.len() >= COLUMNS
+        && let Some(of_four) = rest.first_chunk_mut()
+    {
+        *of_four = four(first, COLUMNS, L::N);
+    }
+    // The last four, of which some are there already, take less than those that are not.
+    let (few, end) = (rest.len() % COLUMNS, columns.len());
+    match columns.last_chunk_mut() {
+        _ if few == 0 => {}
+        Some(last) => *last = four(end - COLUMNS, COLUMNS, L::N),
+        None => fill_by_fours(
+            columns,
+            #[inline(always)]
+            |first, width| four(first, width, L::N),
+        ),
+    }
 }
 
 /// [`Lane::store_columns`]
@@ -143,43 +156,57 @@ pub(super) fn store<L: PartsOfRows>(l: L, columns: &[L::V], to: &mut [f32], at: 
     if !has_rows::<L>(at, columns.len(), to.len()) {
         return; // As above.
     }
-    let mut to = to.as_mut_ptr();
-    let of_rows = {
+    let to = to.as_mut_ptr();
+    let put_four = {
         #[inline(always)]
-        |rows: usize, columns: &[L::V], to: *mut f32| {
-            take_by_fours(
-                columns,
-                l.splat(0.0),
+        |first: usize, width: usize, rows: usize, four| {
+            let [a, b, c, d] = l.transposed(four);
+            let store_from = {
                 #[inline(always)]
-                |first, width, four| {
-                    let [a, b, c, d] = l.transposed(four);
-                    let store_from = {
-                        #[inline(always)]
-                        |i, of_rows| {
-                            let row = to.wrapping_add(i * at.stride + first);
-                            // SAFETY: the first `rows` rows are there, with these columns from `to` on; a four has no
-                            // more than that.
-                            unsafe { l.store_rows(row, at.stride, width, rows.saturating_sub(i), of_rows) }
-                        }
-                    };
-                    store_from(0, a);
-                    store_from(1, b);
-                    store_from(2, c);
-                    store_from(3, d);
-                },
-            );
+                |i, of_rows| {
+                    let row = to.wrapping_add(i * at.stride + first);
+                    // SAFETY: the first `rows` rows are there, with these columns from `to` on; a four has no more than
+                    // that.
+                    unsafe { l.store_rows(row, at.stride, width, rows.saturating_sub(i), of_rows) }
+                }
+            };
+            store_from(0, a);
+            store_from(1, b);
+            store_from(2, c);
+            store_from(3, d);
         }
     };
     if at.rows < L::N {
-        return of_rows(at.rows, columns, to);
+        return take_by_fours(
+            columns,
+            l.splat(0.0),
+            #[inline(always)]
+            |first, width, four| put_four(first, width, at.rows, four),
+        );
     }
     let (eights, rest) = columns.as_chunks();
+    let mut first = 0;
     for &eight in eights {
-        // SAFETY: `N` rows are there with all columns, as `has_rows` says, and `to` is at the first of these eight.
-        unsafe { store_eight(l, eight, to, at.stride) };
-        to = to.wrapping_add(EIGHT);
+        // SAFETY: `N` rows are there with all columns, as `has_rows` says.
+        unsafe { store_eight(l, eight, to.wrapping_add(first), at.stride) };
+        first += EIGHT;
     }
-    of_rows(L::N, rest, to);
+    if rest.len() >= COLUMNS
+        && let Some(&four) = rest.first_chunk()
+    {
+        put_four(first, COLUMNS, L::N, four);
+    }
+    // As in `load`.
+    match columns.last_chunk() {
+        _ if rest.len().is_multiple_of(COLUMNS) => {}
+        Some(&last) => put_four(columns.len() - COLUMNS, COLUMNS, L::N, last),
+        None => take_by_fours(
+            columns,
+            l.splat(0.0),
+            #[inline(always)]
+            |first, width, four| put_four(first, width, L::N, four),
+        ),
+    }
 }
 
 /// The first floats at a place, `width` of them.
