@@ -2,8 +2,8 @@
 
 use super::softmax::Ahead;
 use super::{IS_FIRMWARE, Parts, RowLoss, Table, share_of, short, weight_at};
-use crate::lane::{BLOCK, Chunk, Group, LANES, Lane, Op, place};
-use crate::math::log1p;
+use crate::lane::{BLOCK, Chunk, Four, Group, LANES, Lane, Op, place};
+use crate::math::log1p_of_rest;
 use crate::{Backend, ClassIndices, Rows};
 
 /// A [`RowLoss`] over a table.
@@ -377,18 +377,29 @@ impl Pending<'_> {
         }
     }
 
+    /// The losses of the rows from `row` on.
+    #[inline(always)]
+    fn losses_of<L: Lane, R: Group<L>>(&self, r: R, has_log: bool, row: usize) -> R::V {
+        let mut loss = load(r, row, self.linear);
+        if has_log {
+            loss = r.add(loss, r.mul(load(r, row, self.slope), log1p_of_rest(r, load(r, row, self.r))));
+        }
+        // What is not active may be NaN. + 0.0: a loss of nothing is +0.
+        r.add(r.weigh(load(r, row, self.weights), loss), r.splat(0.0))
+    }
+
     #[inline(always)]
     fn add_up<L: Lane>(&mut self, l: L, has_log: bool, end: usize) {
         let first = (end - 1) / ROWS * ROWS;
         let mut losses = [[0.0; LANES]; CHUNKS];
-        for row in (first..end).step_by(L::N) {
-            let mut loss = load(l, row, self.linear);
-            if has_log {
-                loss = l.add(loss, l.mul(load(l, row, self.slope), log1p(l, load(l, row, self.r))));
-            }
-            // What is not active may be NaN. + 0.0: a loss of nothing is +0.
-            let loss = l.add(l.weigh(load(l, row, self.weights), loss), l.splat(0.0));
-            store(l, row, loss, &mut losses);
+        let mut row = first;
+        // Where there is one lane, size counts.
+        while L::N > 1 && row + 4 * L::N <= end {
+            store::<L, _>(Four(l), row, self.losses_of::<L, _>(Four(l), has_log, row), &mut losses);
+            row += 4 * L::N;
+        }
+        for row in (row..end).step_by(L::N) {
+            store::<L, _>(l, row, self.losses_of::<L, _>(l, has_log, row), &mut losses);
         }
         let losses = losses.as_flattened().get(..end - first).unwrap_or_default();
         self.sum.add(losses);

@@ -24,7 +24,7 @@ use super::{IS_FIRMWARE, Table, weight_at};
 use crate::lane::{
     Arithmetic, Group, LANES, Lane, Op, Peak, Span, Stream, map_in_place, map_streamed, walk, walk_without,
 };
-use crate::math::{OVER_TWO_64, exp, exp_nonpos, factor, log1p, scaled_exp_nonpos, scaled_one};
+use crate::math::{OVER_TWO_64, exp, exp_nonpos, factor, log1p_of_rest, scaled_exp_nonpos, scaled_one};
 use crate::{EmptyRow, Rows};
 
 /// What one look at a row finds: m, and for a long row r.
@@ -338,7 +338,7 @@ impl Short for LogSoftmax {
         let look = ahead.here(l, span.read());
         let r = l.splat(look.rest(l, &mut span, Leave::Distances));
         let g = l.group();
-        let log = unless_empty(l, self.empty_row, r, log1p(l, r));
+        let log = unless_empty(l, self.empty_row, r, log1p_of_rest(l, r));
         let log_of_group = g.repeat(log);
         ahead.go_on(l);
         let m = g.splat(look.peak.largest);
@@ -365,7 +365,7 @@ impl Short for LogSoftmax {
     fn columns<L: Lane, R: Group<L>>(&self, l: R, _: usize, columns: &mut [R::V], _: &mut [R::V]) {
         let m = short::max(l, columns);
         let r = short::rest(l, columns, m, false);
-        let log = unless_empty(l, self.empty_row, r, log1p(l, r));
+        let log = unless_empty(l, self.empty_row, r, log1p_of_rest(l, r));
         for x in columns {
             *x = l.sub(l.sub(*x, m), log);
         }
@@ -408,7 +408,7 @@ fn log_sum_exp<L: Lane>(l: L, x: &[f32]) -> f32 {
 #[inline(always)]
 fn sum_of<A: Arithmetic>(l: A, m: A::V, r: A::V) -> A::V {
     // (1) of a row of -inf alone.
-    l.select(l.eq(r, l.splat(-1.0)), l.splat(f32::NEG_INFINITY), l.add(m, log1p(l, r)))
+    l.select(l.eq(r, l.splat(-1.0)), l.splat(f32::NEG_INFINITY), l.add(m, log1p_of_rest(l, r)))
 }
 
 /// `sum`, or what it is where +inf and nothing else made it NaN.

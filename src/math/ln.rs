@@ -80,6 +80,18 @@ pub(crate) fn ln<L: Arithmetic>(l: L, x: L::V) -> L::V {
 /// ln(1 + x): -inf at -1, NaN below; +inf gives +inf, NaN gives NaN.
 #[inline(always)]
 pub(crate) fn log1p<L: Arithmetic>(l: L, x: L::V) -> L::V {
+    at_edges(l, x, l.splat(-1.0), log1p_of_finite(l, x))
+}
+
+/// ln(1 + x) for finite x >= 0; NaN gives NaN, and so does -1.
+#[inline(always)]
+pub(crate) fn log1p_of_rest<L: Arithmetic>(l: L, x: L::V) -> L::V {
+    l.select(l.gt(x, l.splat(-1.0)), log1p_of_finite(l, x), l.splat(f32::NAN))
+}
+
+/// ln(1 + x) for finite x > -1.
+#[inline(always)]
+fn log1p_of_finite<L: Arithmetic>(l: L, x: L::V) -> L::V {
     let above_cut = l.bits_sub(l.add(l.splat(1.0), x), l.splat_bits(CUT));
     let e = exponent(l, above_cut);
     let exponent_bits = l.bits_and(above_cut, l.splat_bits(!MANTISSA));
@@ -87,7 +99,7 @@ pub(crate) fn log1p<L: Arithmetic>(l: L, x: L::V) -> L::V {
     // 4 * 2^-e, which is normal for every e.
     let four = l.bits_sub(l.splat(4.0), exponent_bits);
     let f = l.add(scaled, l.mul_add(four, l.splat(0.25), l.splat(-1.0)));
-    at_edges(l, x, l.splat(-1.0), assemble(l, e, f, in_pairs(l, f, Q)))
+    assemble(l, e, f, in_pairs(l, f, Q))
 }
 
 /// ln(1 + x) for x from 0 to 1; NaN gives NaN.

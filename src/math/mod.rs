@@ -4,7 +4,7 @@ mod exp;
 mod ln;
 
 pub(crate) use exp::{OVER_TWO_64, exp, exp_nonpos, factor, scaled_exp_nonpos, scaled_one, sigmoid};
-pub(crate) use ln::{ln, log1p, log1p_of_scaled, log1p_of_unit};
+pub(crate) use ln::{ln, log1p, log1p_of_rest, log1p_of_scaled, log1p_of_unit};
 
 /// ln 2 to 15 bits: times a whole number of 9 bits it is exact.
 const LN2_HI: f32 = 0.693_145_75;
