@@ -217,7 +217,7 @@ pub(crate) trait Lane: Arithmetic {
     }
 }
 
-/// Fills columns with what `f` has for four of them, or for the last that are fewer, from their first and their number.
+/// Fills columns with what `f` has for four of them, from their first and their number, or for the last that are fewer.
 #[inline(always)]
 pub(crate) fn fill_by_fours<V: Copy>(columns: &mut [V], f: impl Fn(usize, usize) -> [V; COLUMNS]) {
     let mut first = 0;
@@ -226,7 +226,12 @@ pub(crate) fn fill_by_fours<V: Copy>(columns: &mut [V], f: impl Fn(usize, usize)
         *four = f(first, COLUMNS);
         first += COLUMNS;
     }
-    if !rest.is_empty() {
+    if overlap(first, rest.len()) {
+        let end = columns.len();
+        if let Some(last) = columns.last_chunk_mut() {
+            *last = f(end - COLUMNS, COLUMNS);
+        }
+    } else if !rest.is_empty() {
         let four = f(first, rest.len());
         for (i, column) in rest.iter_mut().enumerate() {
             if let Some(&of_four) = four.get(i) {
@@ -245,7 +250,11 @@ pub(crate) fn take_by_fours<V: Copy>(columns: &[V], none: V, mut f: impl FnMut(u
         f(first, COLUMNS, four);
         first += COLUMNS;
     }
-    if !rest.is_empty() {
+    if overlap(first, rest.len()) {
+        if let Some(&last) = columns.last_chunk() {
+            f(columns.len() - COLUMNS, COLUMNS, last);
+        }
+    } else if !rest.is_empty() {
         let mut four = [none; COLUMNS];
         for (i, of_four) in four.iter_mut().enumerate() {
             if let Some(&column) = rest.get(i) {
@@ -254,6 +263,11 @@ pub(crate) fn take_by_fours<V: Copy>(columns: &[V], none: V, mut f: impl FnMut(u
         }
         f(first, rest.len(), four);
     }
+}
+
+/// Whether two or three columns behind whole fours go with some of those: four are moved in fewer steps.
+fn overlap(fours: usize, rest: usize) -> bool {
+    fours > 0 && rest > 1
 }
 
 /// Work that runs on any lanes: what [`Backend::run`](crate::Backend::run) dispatches.

@@ -188,11 +188,11 @@ fn read_pairs<L: Lane>(l: L, rows: Rows<'_>, row: usize) -> [[L::V; 4]; 2] {
     [[a, c, e, g], [b, d, f, h]]
 }
 
-/// Whether columns are read and written by functions that the kernels share: those of long rows, and of rows that do not
-/// fill a vector.
+/// Whether columns, at most `MOST`, are read and written by functions that the kernels share: those of long rows, and of
+/// rows that do not fill a vector. Where their number is known, they stay in registers.
 #[inline(always)]
 fn goes_apart<L: Lane, const MOST: usize>(at: Grid) -> bool {
-    MOST > SHORT || at.rows < L::N
+    MOST > SHORT || MOST == SHORT && at.rows < L::N
 }
 
 /// Where the number of columns is known, so is the stride.
@@ -211,15 +211,7 @@ fn read<L: Lane, const MOST: usize>(l: L, rows: Rows<'_>, row: usize, columns: &
             *column = l.splat(data.get(i).copied().unwrap_or_default());
         }
     } else if goes_apart::<L, MOST>(at) {
-        if MOST >= SHORT {
-            return l.columns_apart(data, at, columns);
-        }
-        // Columns of which the function knows where they are would not stay in registers.
-        let mut apart = [l.splat(0.0); MOST];
-        l.columns_apart(data, at, &mut apart);
-        for (column, apart) in columns.iter_mut().zip(apart) {
-            *column = apart;
-        }
+        l.columns_apart(data, at, columns);
     } else {
         l.columns(data, at, columns);
     }
@@ -234,14 +226,7 @@ fn store<L: Lane, const MOST: usize>(l: L, columns: &[L::V], data: &mut [f32], a
             }
         }
     } else if goes_apart::<L, MOST>(at) {
-        if MOST >= SHORT {
-            return l.store_columns_apart(columns, data, at);
-        }
-        let mut apart = [l.splat(0.0); MOST];
-        for (apart, &column) in apart.iter_mut().zip(columns) {
-            *apart = column;
-        }
-        l.store_columns_apart(&apart, data, at);
+        l.store_columns_apart(columns, data, at);
     } else {
         l.store_columns(columns, data, at);
     }
