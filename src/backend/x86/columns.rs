@@ -136,7 +136,8 @@ pub(super) fn load<L: PartsOfRows>(l: L, from: &[f32], at: Grid, columns: &mut [
     {
         *of_four = four(first, COLUMNS, L::N);
     }
-    // The last four, of which some are there already, take less than those that are not.
+    // The last four, of which some are there already, take less than those that are not. To let `fill_by_fours` do this,
+    // which has a loop over fours, took 3 to 7 classes up to a sixth longer.
     let (few, end) = (rest.len() % COLUMNS, columns.len());
     match columns.last_chunk_mut() {
         _ if few == 0 => {}
