@@ -1,5 +1,6 @@
 //! A loss over the rows of a table: one row after the other, or short rows many at once.
 
+use super::short::Layout;
 use super::softmax::Ahead;
 use super::{IS_FIRMWARE, Parts, RowLoss, Table, share_of, short, weight_at};
 use crate::lane::{BLOCK, Chunk, Four, Group, LANES, Lane, Op, place};
@@ -170,10 +171,22 @@ struct AddUp<'a, 'p> {
 }
 
 impl short::Columns for AddUp<'_, '_> {
+    fn fill(&self) -> Option<f32> {
+        self.by_columns.then_some(0.0)
+    }
+
     #[inline(always)]
-    fn columns<L: Lane, R: Group<L>>(&mut self, r: R, row: usize, _: &Table<'_>, columns: &mut [R::V], _: &mut [R::V]) {
+    fn columns<L: Lane, R: Group<L>>(
+        &mut self,
+        r: R,
+        layout: impl Layout<R>,
+        row: usize,
+        _: &Table<'_>,
+        columns: &mut [R::V],
+        _: &mut [R::V],
+    ) {
         let [linear] = if self.by_columns {
-            short::sums(r, columns, &mut short::Themselves)
+            layout.sums(r, columns, &mut short::Themselves)
         } else {
             short::sums_of_lanes(r, columns, &mut short::Themselves)
         };
@@ -200,10 +213,15 @@ impl<K: RowLoss> short::Columns for ShortRows<'_, '_, K> {
         self.kernel.labels()
     }
 
+    fn fill(&self) -> Option<f32> {
+        Some(self.kernel.fill())
+    }
+
     #[inline(always)]
     fn columns<L: Lane, R: Group<L>>(
         &mut self,
         r: R,
+        layout: impl Layout<R>,
         first: usize,
         table: &Table<'_>,
         columns: &mut [R::V],
@@ -221,10 +239,11 @@ impl<K: RowLoss> short::Columns for ShortRows<'_, '_, K> {
         }
         let marks = match self.kernel.classes() {
             Some(classes) if rows == 1 => r.splat(classes.mark_at(first)),
-            _ => load(r, first, self.pending.marks),
+            _ => layout.spread(r, load(r, first, self.pending.marks)),
         };
-        let weights = if self.is_uniform { r.splat(1.0) } else { load(r, first, self.pending.weights) };
-        let parts = self.kernel.columns(r, marks, columns, labels, r.mul(weights, r.splat(self.scale)));
+        let weights =
+            if self.is_uniform { r.splat(1.0) } else { layout.spread(r, load(r, first, self.pending.weights)) };
+        let parts = self.kernel.columns(r, layout, marks, columns, labels, r.mul(weights, r.splat(self.scale)));
         self.pending.set_vectors(r, K::HAS_LOG, first, parts);
         if !self.is_uniform {
             // What is not active may be NaN.

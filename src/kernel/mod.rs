@@ -13,6 +13,7 @@ mod table;
 use crate::lane::{Group, Lane, Op, Span};
 use crate::{ClassIndices, Rows};
 pub(crate) use batch::Batch;
+use short::Layout;
 pub(crate) use short::Short;
 use softmax::Ahead;
 pub(crate) use table::Table;
@@ -76,16 +77,21 @@ impl<M: Short> short::Columns for OfMap<M> {
         self.0.further()
     }
 
+    fn fill(&self) -> Option<f32> {
+        Some(self.0.fill())
+    }
+
     #[inline(always)]
     fn columns<L: Lane, R: Group<L>>(
         &mut self,
         r: R,
+        layout: impl Layout<R>,
         first: usize,
         _: &Table<'_>,
         columns: &mut [R::V],
         further: &mut [R::V],
     ) {
-        self.0.columns(r, first, columns, further);
+        self.0.columns(r, layout, first, columns, further);
     }
 }
 
@@ -155,11 +161,17 @@ pub(crate) trait RowLoss {
         None
     }
 
+    /// As [`short::Columns::fill`].
+    fn fill(&self) -> f32 {
+        f32::NEG_INFINITY
+    }
+
     /// The losses of the short rows that start with `row`. The columns receive the gradient times `scale`; there is room
     /// for as many more. What an ignored row is given does not matter.
     fn columns<L: Lane, R: Group<L>>(
         &self,
         r: R,
+        _layout: impl Layout<R>,
         _marks: R::V,
         _columns: &mut [R::V],
         _labels: &mut [R::V],

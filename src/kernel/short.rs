@@ -1,10 +1,13 @@
-//! Rows of at most a block: `N` of them at once, a row in each lane, a column behind the other.
+//! Rows of at most a block: `N` of them at once, a row in each lane, a column behind the other. A row of up to 32 that
+//! is left over lies along the lanes.
 //!
 //! What [`walk`](crate::lane::walk) adds up lane by lane, chunk after chunk, is here added up row by row. Of up to 32
 //! elements column after column, in the same order: quads of 4, blocks of 8, and two-sum between blocks. Of more, and in
 //! losses that go row by row where they do not go this way, every 16th column belongs to a lane, and the lanes come
 //! together as there: a row has the bits that it has alone. A row has the same bits whichever rows are beside it, and on
 //! however many lanes.
+
+mod layout;
 
 use super::Table;
 use super::batch::ROWS;
@@ -13,6 +16,8 @@ use crate::Rows;
 use crate::lane::{Arithmetic, BLOCK, COLUMNS, Four, Grid, Group, LANES, Lane, Span, Stream, counted, place, two_sum};
 use crate::math::{scaled_exp_nonpos, scaled_one};
 use core::ops::Range;
+pub(crate) use layout::Layout;
+use layout::{Along, SideBySide};
 
 /// Elements of the longest row that is always taken this way.
 const SHORT: usize = 32;
@@ -30,8 +35,19 @@ pub(crate) trait Short {
     fn further(&self) -> Option<Rows<'_>> {
         None
     }
+    /// As [`Columns::fill`].
+    fn fill(&self) -> f32 {
+        f32::NEG_INFINITY
+    }
     /// `row` is the first of those in `columns`.
-    fn columns<L: Lane, R: Group<L>>(&self, r: R, row: usize, columns: &mut [R::V], further: &mut [R::V]);
+    fn columns<L: Lane, R: Group<L>>(
+        &self,
+        r: R,
+        layout: impl Layout<R>,
+        row: usize,
+        columns: &mut [R::V],
+        further: &mut [R::V],
+    );
 }
 
 /// How many lanes the rows of a table fill. `waits` is as in [`taken`].
@@ -66,11 +82,15 @@ pub(super) trait Columns {
     fn further(&self) -> Option<Rows<'_>> {
         None
     }
+    /// What stands behind the end of a row along the lanes, so that its terms there are +0; 0 of a further table. None:
+    /// a row alone does not go that way.
+    fn fill(&self) -> Option<f32>;
     /// `first` is the number of the first row, and the table is as it stands. `further` are the columns of the further
     /// one, if there is one.
     fn columns<L: Lane, R: Group<L>>(
         &mut self,
         r: R,
+        layout: impl Layout<R>,
         first: usize,
         table: &Table<'_>,
         columns: &mut [R::V],
@@ -81,18 +101,27 @@ pub(super) trait Columns {
 /// Gives `f` the columns of the first rows, `end` of them, and writes what it leaves in them.
 #[inline(always)]
 pub(super) fn for_each_group<L: Lane>(l: L, table: &mut Table<'_>, end: usize, unrolled: bool, f: &mut impl Columns) {
-    if end == 0 {
-        return;
-    }
-    // The commonest heads have code of their own, without loops over columns, if it is not too long for that.
-    match table.as_rows().classes() {
-        10 if unrolled && L::N > 4 && are_gapless(table, f) => of_classes::<L, 10>(l, table, 0..end, 10, f),
-        classes if classes <= SHORT => {
-            let first = if classes == 2 && are_gapless(table, f) { of_two_classes(l, table, end, f) } else { 0 };
-            of_classes::<L, SHORT>(l, table, first..end, classes, f);
+    // A row that is left over has the lanes to itself.
+    let is_alone = L::N > 1 && end % L::N == 1 && table.as_rows().classes() <= SHORT;
+    let alone = f.fill().filter(|_| is_alone);
+    let side_by_side = end - usize::from(alone.is_some());
+    if side_by_side > 0 {
+        // The commonest heads have code of their own, without loops over columns, if it is not too long for that.
+        match table.as_rows().classes() {
+            10 if unrolled && L::N > 4 && are_gapless(table, f) => {
+                of_classes::<L, 10>(l, table, 0..side_by_side, 10, f)
+            }
+            classes if classes <= SHORT => {
+                let first =
+                    if classes == 2 && are_gapless(table, f) { of_two_classes(l, table, side_by_side, f) } else { 0 };
+                of_classes::<L, SHORT>(l, table, first..side_by_side, classes, f);
+            }
+            classes if L::N > 1 => of_classes::<L, LONGEST>(l, table, 0..side_by_side, classes, f),
+            _ => {}
         }
-        classes if L::N > 1 => of_classes::<L, LONGEST>(l, table, 0..end, classes, f),
-        _ => {}
+    }
+    if let Some(fill) = alone {
+        along_lanes(l, table, side_by_side, fill, f);
     }
 }
 
@@ -117,11 +146,54 @@ fn of_classes<L: Lane, const MOST: usize>(
         if let Some(rows) = f.further() {
             read::<L, MOST>(l, rows, row, further);
         }
-        f.columns(l, row, table, columns, further);
+        f.columns(l, SideBySide, row, table, columns, further);
         if let Some((data, stride)) = table.write_from(row) {
             let stride = stride_of::<MOST>(stride);
             store::<L, MOST>(l, columns, data, Grid { stride, rows: end - row });
         }
+    }
+}
+
+/// A row in as many vectors as it fills. Up to a chunk they are taken as a whole one: where their number is known, they
+/// stay in registers.
+#[inline(always)]
+fn along_lanes<L: Lane>(l: L, table: &mut Table<'_>, row: usize, fill: f32, f: &mut impl Columns) {
+    let classes = table.as_rows().classes();
+    if classes <= LANES {
+        along_vectors(l, table, (row, LANES / L::N), fill, f);
+    } else {
+        along_vectors(l, table, (row, classes.div_ceil(L::N)), fill, f);
+    }
+}
+
+#[inline(always)]
+fn along_vectors<L: Lane>(
+    l: L,
+    table: &mut Table<'_>,
+    (row, vectors): (usize, usize),
+    fill: f32,
+    f: &mut impl Columns,
+) {
+    // Where there are lanes, they are four at least.
+    const MOST: usize = SHORT / 4;
+    let (mut elements, mut further) = ([l.splat(fill); MOST], [l.splat(0.0); MOST]);
+    let (Some(elements), Some(further)) = (elements.get_mut(..vectors), further.get_mut(..vectors)) else { return };
+    load_row(l, table.as_rows().row(row), fill, elements);
+    if let Some(rows) = f.further() {
+        load_row(l, rows.row(row), 0.0, further);
+    }
+    let layout = Along { classes: table.as_rows().classes() };
+    f.columns(l, layout, row, table, elements, further);
+    let (mut span, _) = table.span_and_next(row);
+    for (i, &vector) in elements.iter().enumerate() {
+        l.store_part(vector, span.write().get_mut(i * L::N..).unwrap_or_default());
+    }
+}
+
+#[inline(always)]
+fn load_row<L: Lane>(l: L, row: &[f32], fill: f32, vectors: &mut [L::V]) {
+    for (i, vector) in vectors.iter_mut().enumerate() {
+        *vector = l.load_part(row.get(i * L::N..).unwrap_or_default(), fill);
     }
 }
 
@@ -141,7 +213,7 @@ fn of_two_classes<L: Lane>(l: L, table: &mut Table<'_>, end: usize, f: &mut impl
             Some(rows) => read_pairs(l, rows, row),
             None => [[l.splat(0.0); 4]; 2],
         };
-        f.columns::<L, _>(Four(l), row, table, &mut columns, &mut further);
+        f.columns::<L, _>(Four(l), SideBySide, row, table, &mut columns, &mut further);
         if let Some((data, _)) = table.write_from(row) {
             let Some(data) = data.as_chunks_mut().0.get_mut(..chunks) else { break };
             let mut put = {
@@ -205,12 +277,7 @@ const fn stride_of<const MOST: usize>(stride: usize) -> usize {
 fn read<L: Lane, const MOST: usize>(l: L, rows: Rows<'_>, row: usize, columns: &mut [L::V]) {
     let (data, stride) = rows.data_from(row);
     let at = Grid { stride: stride_of::<MOST>(stride), rows: rows.rows() - row };
-    if at.rows == 1 {
-        // Into all lanes, which is faster than to fill the others with something else.
-        for (i, column) in columns.iter_mut().enumerate() {
-            *column = l.splat(data.get(i).copied().unwrap_or_default());
-        }
-    } else if goes_apart::<L, MOST>(at) {
+    if goes_apart::<L, MOST>(at) {
         l.columns_apart(data, at, columns);
     } else {
         l.columns(data, at, columns);
@@ -219,13 +286,7 @@ fn read<L: Lane, const MOST: usize>(l: L, rows: Rows<'_>, row: usize, columns: &
 
 #[inline(always)]
 fn store<L: Lane, const MOST: usize>(l: L, columns: &[L::V], data: &mut [f32], at: Grid) {
-    if at.rows == 1 {
-        for (i, &column) in columns.iter().enumerate() {
-            if let Some(to) = data.get_mut(i) {
-                *to = l.first(column);
-            }
-        }
-    } else if goes_apart::<L, MOST>(at) {
+    if goes_apart::<L, MOST>(at) {
         l.store_columns_apart(columns, data, at);
     } else {
         l.store_columns(columns, data, at);
@@ -234,7 +295,7 @@ fn store<L: Lane, const MOST: usize>(l: L, columns: &[L::V], data: &mut [f32], a
 
 /// The maximum of each row, as [`Peak`](crate::lane::Peak) has it.
 #[inline(always)]
-pub(super) fn max<A: Arithmetic>(a: A, columns: &[A::V]) -> A::V {
+pub(super) fn max<A: Arithmetic>(a: A, layout: impl Layout<A>, columns: &[A::V]) -> A::V {
     let lowest = a.splat(f32::MIN);
     let (mut even, mut odd) = (lowest, lowest);
     let (pairs, last) = columns.as_chunks::<2>();
@@ -244,12 +305,18 @@ pub(super) fn max<A: Arithmetic>(a: A, columns: &[A::V]) -> A::V {
     for &last in last {
         even = a.max(last, even);
     }
+    let max = layout.across(
+        a,
+        a.max(even, odd),
+        #[inline(always)]
+        |x, y| a.max(x, y),
+    );
     // + 0.0: one zero, not the one that was seen last.
-    a.add(a.max(even, odd), a.splat(0.0))
+    a.add(max, a.splat(0.0))
 }
 
 /// What a pass over columns does with one of them, or with four side by side.
-pub(super) trait Terms<R: Arithmetic, const J: usize> {
+pub(crate) trait Terms<R: Arithmetic, const J: usize> {
     /// What the columns become, and what of them is added up. `first` is the number of the first.
     fn of<G: Group<R>>(&mut self, g: G, first: usize, x: G::V) -> (G::V, [G::V; J]);
 }
@@ -278,10 +345,15 @@ pub(super) fn columns_of<R: Arithmetic, G: Group<R>>(g: G, columns: &[R::V], fir
 
 /// The weights of the columns from `first` on.
 #[inline(always)]
-pub(super) fn weights_of<R: Arithmetic, G: Group<R>>(g: G, weights: Stream<'_>, first: usize) -> G::V {
+pub(super) fn weights_of<R: Arithmetic, G: Group<R>>(
+    g: G,
+    layout: impl Layout<R>,
+    weights: Stream<'_>,
+    first: usize,
+) -> G::V {
     g.of(
         #[inline(always)]
-        |i| g.base().splat(weights.at(first + i)),
+        |i| layout.weights(g.base(), weights, first + i),
     )
 }
 
@@ -299,9 +371,9 @@ pub(super) fn count_ones<R: Arithmetic, G: Group<R>>(g: G, e: G::V, ones: &mut R
     e
 }
 
-/// The sums over the columns.
+/// The sums over rows side by side.
 #[inline(always)]
-pub(super) fn sums<L: Lane, R: Group<L>, const J: usize>(
+fn sums_of_rows<L: Lane, R: Group<L>, const J: usize>(
     l: R,
     columns: &mut [R::V],
     terms: &mut impl Terms<R, J>,
@@ -409,39 +481,60 @@ fn sums_of_columns<L: Lane, R: Group<L>, const J: usize>(
     columns: &mut [R::V],
     terms: &mut impl Terms<R, J>,
 ) -> [R::V; J] {
-    let zero = [l.splat(0.0); J];
-    let (mut part, mut hi, mut lo) = (zero, zero, zero);
-    let mut end_block = {
-        #[inline(always)]
-        |hi: &mut [R::V; J], part: [R::V; J]| {
-            for ((hi, lo), part) in hi.iter_mut().zip(&mut lo).zip(part) {
-                let (sum, error) = two_sum(l, *hi, part);
-                (*hi, *lo) = (sum, l.add(*lo, error));
-            }
-        }
-    };
+    let (mut part, mut sums) = ([l.splat(0.0); J], OfBlocks::new(l));
     let (fours, rest) = columns.as_chunks_mut();
     let end = fours.len() * COLUMNS;
     for (i, four) in fours.iter_mut().enumerate() {
         part = add_each(l, part, sums_of_four(l, of_four(l, four, i * COLUMNS, terms)));
-        if i == 1 {
-            // The first block: nothing is lost.
-            (part, hi) = (zero, part);
-        } else if i % 2 == 1 {
-            end_block(&mut hi, part);
-            part = zero;
+        if i % 2 == 1 {
+            sums.end_block(l, &mut part, i == 1);
         }
     }
     part = add_each(l, part, sums_of_four(l, of_last(l, rest, end, terms)));
     if end < 2 * COLUMNS {
         return part;
     }
-    end_block(&mut hi, part);
-    for (hi, lo) in hi.iter_mut().zip(lo) {
-        // As in a longer row, an infinite sum is right without its errors.
-        *hi = l.select(l.eq(lo, lo), l.add(*hi, lo), *hi);
+    sums.end_block(l, &mut part, false);
+    sums.total(l)
+}
+
+/// Sums of the blocks of short rows, with what their additions lost.
+struct OfBlocks<A: Arithmetic, const J: usize> {
+    hi: [A::V; J],
+    lo: [A::V; J],
+}
+
+impl<A: Arithmetic, const J: usize> OfBlocks<A, J> {
+    #[inline(always)]
+    fn new(a: A) -> Self {
+        let zero = [a.splat(0.0); J];
+        Self { hi: zero, lo: zero }
     }
-    hi
+
+    /// `hi + lo += part`, and `part` is 0 again.
+    #[inline(always)]
+    fn end_block(&mut self, a: A, part: &mut [A::V; J], is_first: bool) {
+        for ((hi, lo), part) in self.hi.iter_mut().zip(&mut self.lo).zip(part) {
+            if is_first {
+                // Nothing is lost.
+                *hi = *part;
+            } else {
+                let (sum, error) = two_sum(a, *hi, *part);
+                (*hi, *lo) = (sum, a.add(*lo, error));
+            }
+            *part = a.splat(0.0);
+        }
+    }
+
+    #[inline(always)]
+    fn total(self, a: A) -> [A::V; J] {
+        let mut totals = self.hi;
+        for (hi, lo) in totals.iter_mut().zip(self.lo) {
+            // As in a longer row, an infinite sum is right without its errors.
+            *hi = a.select(a.eq(lo, lo), a.add(*hi, lo), *hi);
+        }
+        totals
+    }
 }
 
 #[inline(always)]
@@ -487,8 +580,26 @@ impl<R: Arithmetic> Terms<R, 1> for Exps<R> {
 
 /// r of each row, (1) of [`softmax`](super::softmax). Scaled exponentials are left in the columns if they are to be kept.
 #[inline(always)]
-pub(super) fn rest<L: Lane, R: Group<L>>(l: R, columns: &mut [R::V], m: R::V, keep: bool) -> R::V {
+pub(super) fn rest<L: Lane, R: Group<L>>(
+    l: R,
+    layout: impl Layout<R>,
+    columns: &mut [R::V],
+    m: R::V,
+    keep: bool,
+) -> R::V {
     let mut exps = Exps { m, ones: l.splat(0.0), keep };
-    let [sum] = sums(l, columns, &mut exps);
-    rest_of_all(l, exps.ones, sum)
+    let [sum] = layout.sums::<L, 1>(l, columns, &mut exps);
+    rest_of_all(l, ones_of(l, layout, exps.ones), sum)
+}
+
+/// How many ones each row has, of what [`count_ones`] counted.
+#[inline(always)]
+pub(super) fn ones_of<R: Arithmetic>(r: R, layout: impl Layout<R>, ones: R::V) -> R::V {
+    // Whole numbers, exact in any order.
+    layout.across(
+        r,
+        ones,
+        #[inline(always)]
+        |a, b| r.add(a, b),
+    )
 }

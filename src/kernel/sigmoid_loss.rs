@@ -11,7 +11,7 @@
 //! [0, 1] nothing cancels in (1), and neither sigmoid is found as 1 minus the other.
 
 use super::elementwise::neg;
-use super::short::{columns_of, weights_of};
+use super::short::{Layout, columns_of, weights_of};
 use super::softmax::Ahead;
 use super::{Parts, RowLoss, Share, WithTerm, short, weight_at};
 use crate::Rows;
@@ -137,19 +137,25 @@ impl RowLoss for Logits<'_> {
         true
     }
 
+    fn fill(&self) -> f32 {
+        // As in a row alone.
+        if self.is_plain() { f32::NEG_INFINITY } else { 0.0 }
+    }
+
     #[inline(always)]
     fn columns<L: Lane, R: Group<L>>(
         &self,
         r: R,
+        layout: impl Layout<R>,
         _: R::V,
         columns: &mut [R::V],
         targets: &mut [R::V],
         scale: R::V,
     ) -> Parts<R::V> {
         let [linear] = if self.is_plain() {
-            short::sums(r, columns, &mut Plain::<R> { targets, scale })
+            layout.sums(r, columns, &mut Plain::<R> { targets, scale })
         } else {
-            short::sums(r, columns, &mut Weighted::<R> { loss: self, targets, scale })
+            layout.sums(r, columns, &mut Weighted::<R, _> { loss: self, layout, targets, scale })
         };
         Parts { linear, slope: r.splat(0.0), r: r.splat(0.0) }
     }
@@ -167,8 +173,9 @@ struct Plain<'a, R: Arithmetic> {
 }
 
 /// Elements of columns.
-struct Weighted<'a, R: Arithmetic> {
+struct Weighted<'a, R: Arithmetic, Y> {
     loss: &'a Logits<'a>,
+    layout: Y,
     targets: &'a [R::V],
     scale: R::V,
 }
@@ -180,11 +187,11 @@ impl<R: Arithmetic> short::Terms<R, 1> for Plain<'_, R> {
     }
 }
 
-impl<R: Arithmetic> short::Terms<R, 1> for Weighted<'_, R> {
+impl<R: Arithmetic, Y: Layout<R>> short::Terms<R, 1> for Weighted<'_, R, Y> {
     #[inline(always)]
     fn of<G: Group<R>>(&mut self, g: G, first: usize, x: G::V) -> (G::V, [G::V; 1]) {
-        let of_classes = weights_of(g, Stream::or(self.loss.class_weights, 1.0), first);
-        let weights = [of_classes, weights_of(g, self.loss.pos_weights, first)];
+        let of_classes = weights_of(g, self.layout, Stream::or(self.loss.class_weights, 1.0), first);
+        let weights = [of_classes, weights_of(g, self.layout, self.loss.pos_weights, first)];
         with_one_term(self.loss.weighted(g, x, columns_of(g, self.targets, first), weights, g.repeat(self.scale)))
     }
 }

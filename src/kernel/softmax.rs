@@ -19,7 +19,7 @@
 //!
 //! A row of -inf alone has c = 0 and so r = -1, which no other row has; a NaN, or +inf - +inf, makes r NaN.
 
-use super::short::{self, Short, columns_of};
+use super::short::{self, Layout, Short, columns_of};
 use super::{IS_FIRMWARE, Table, weight_at};
 use crate::lane::{
     Arithmetic, Group, LANES, Lane, Op, Peak, Span, Stream, map_in_place, map_streamed, walk, walk_without,
@@ -311,16 +311,17 @@ impl Short for Softmax<'_> {
     }
 
     #[inline(always)]
-    fn columns<L: Lane, R: Group<L>>(&self, l: R, row: usize, columns: &mut [R::V], _: &mut [R::V]) {
-        let factors = match self.factors {
-            Some(factors) => l.of(
-                #[inline(always)]
-                |v| l.base().load_part(factors.get(row + v * L::N..).unwrap_or_default(), 1.0),
-            ),
-            None => l.splat(1.0),
-        };
-        let m = short::max(l, columns);
-        let r = short::rest(l, columns, m, true);
+    fn columns<L: Lane, R: Group<L>>(
+        &self,
+        l: R,
+        layout: impl Layout<R>,
+        row: usize,
+        columns: &mut [R::V],
+        _: &mut [R::V],
+    ) {
+        let factors = layout.of_rows(l, self.factors, row);
+        let m = short::max(l, layout, columns);
+        let r = short::rest(l, layout, columns, m, true);
         self.rescale(l, r, factors).columns(l, columns, self.factors.is_some());
     }
 }
@@ -362,9 +363,16 @@ impl Short for LogSoftmax {
     }
 
     #[inline(always)]
-    fn columns<L: Lane, R: Group<L>>(&self, l: R, _: usize, columns: &mut [R::V], _: &mut [R::V]) {
-        let m = short::max(l, columns);
-        let r = short::rest(l, columns, m, false);
+    fn columns<L: Lane, R: Group<L>>(
+        &self,
+        l: R,
+        layout: impl Layout<R>,
+        _: usize,
+        columns: &mut [R::V],
+        _: &mut [R::V],
+    ) {
+        let m = short::max(l, layout, columns);
+        let r = short::rest(l, layout, columns, m, false);
         let log = unless_empty(l, self.empty_row, r, log1p_of_rest(l, r));
         for x in columns {
             *x = l.sub(l.sub(*x, m), log);
@@ -422,17 +430,22 @@ struct LogSums<'a> {
 }
 
 impl short::Columns for LogSums<'_> {
+    fn fill(&self) -> Option<f32> {
+        Some(f32::NEG_INFINITY)
+    }
+
     #[inline(always)]
     fn columns<L: Lane, R: Group<L>>(
         &mut self,
         r: R,
+        layout: impl Layout<R>,
         first: usize,
         table: &Table<'_>,
         columns: &mut [R::V],
         _: &mut [R::V],
     ) {
-        let m = short::max(r, columns);
-        let sum = sum_of(r, m, short::rest(r, columns, m, false));
+        let m = short::max(r, layout, columns);
+        let sum = sum_of(r, m, short::rest(r, layout, columns, m, false));
         let x = table.as_rows();
         r.for_each(
             sum,
@@ -482,10 +495,20 @@ impl Short for SoftmaxBackward<'_> {
     fn further(&self) -> Option<Rows<'_>> {
         Some(self.y)
     }
+    fn fill(&self) -> f32 {
+        0.0
+    }
 
     #[inline(always)]
-    fn columns<L: Lane, R: Group<L>>(&self, l: R, _: usize, columns: &mut [R::V], y: &mut [R::V]) {
-        let [dot] = short::sums(l, columns, &mut Products::<R> { y });
+    fn columns<L: Lane, R: Group<L>>(
+        &self,
+        l: R,
+        layout: impl Layout<R>,
+        _: usize,
+        columns: &mut [R::V],
+        y: &mut [R::V],
+    ) {
+        let [dot] = layout.sums(l, columns, &mut Products::<R> { y });
         for (dy, &mut y) in columns.iter_mut().zip(y) {
             *dy = l.mul(y, l.sub(*dy, dot));
         }
@@ -536,10 +559,20 @@ impl Short for LogSoftmaxBackward<'_> {
     fn further(&self) -> Option<Rows<'_>> {
         Some(self.y)
     }
+    fn fill(&self) -> f32 {
+        0.0
+    }
 
     #[inline(always)]
-    fn columns<L: Lane, R: Group<L>>(&self, l: R, _: usize, columns: &mut [R::V], y: &mut [R::V]) {
-        let [sum] = short::sums(l, columns, &mut short::Themselves);
+    fn columns<L: Lane, R: Group<L>>(
+        &self,
+        l: R,
+        layout: impl Layout<R>,
+        _: usize,
+        columns: &mut [R::V],
+        y: &mut [R::V],
+    ) {
+        let [sum] = layout.sums(l, columns, &mut short::Themselves);
         for (dy, &mut y) in columns.iter_mut().zip(y) {
             *dy = l.sub(*dy, l.mul(exp(l, y), sum));
         }

@@ -14,7 +14,7 @@
 //! a class that is nearly certain; any other p is at most about 1/2, where (2) loses nothing.
 
 use super::batch::{ROWS, store};
-use super::short::{self, columns_of, weights_of};
+use super::short::{self, Layout, columns_of, ones_of, weights_of};
 use super::softmax::{Ahead, Leave, Rescale, inverse_of, rest_of, rest_of_all};
 use super::{Parts, RowLoss, Share, weight_at};
 use crate::lane::{Arithmetic, Group, LANES, Lane, Span, Stream, walk, walk_without};
@@ -283,15 +283,16 @@ impl RowLoss for Dense<'_> {
     fn columns<L: Lane, R: Group<L>>(
         &self,
         l: R,
+        layout: impl Layout<R>,
         _: R::V,
         columns: &mut [R::V],
         labels: &mut [R::V],
         scale: R::V,
     ) -> Parts<R::V> {
-        let m = short::max(l, columns);
-        let mut terms = DenseTerms::<R> { dense: self, labels, m, ones: l.splat(0.0) };
-        let [sum, total, distance, nonzero] = short::sums(l, columns, &mut terms);
-        let r = rest_of_all(l, terms.ones, sum);
+        let m = short::max(l, layout, columns);
+        let mut terms = DenseTerms::<R, _> { dense: self, layout, labels, m, ones: l.splat(0.0) };
+        let [sum, total, distance, nonzero] = layout.sums(l, columns, &mut terms);
+        let r = rest_of_all(l, ones_of(l, layout, terms.ones), sum);
         let (parts, slope) = self.settle(l, Sums { r, total, distance, nonzero }, scale);
         for (i, e) in columns.iter_mut().enumerate() {
             let [t, w] = terms.of_columns(l, i);
@@ -302,22 +303,23 @@ impl RowLoss for Dense<'_> {
 }
 
 /// Scaled exponentials of columns and the terms of dense labels.
-struct DenseTerms<'a, R: Arithmetic> {
+struct DenseTerms<'a, R: Arithmetic, Y> {
     dense: &'a Dense<'a>,
+    layout: Y,
     labels: &'a [R::V],
     m: R::V,
     ones: R::V,
 }
 
-impl<R: Arithmetic> DenseTerms<'_, R> {
+impl<R: Arithmetic, Y: Layout<R>> DenseTerms<'_, R, Y> {
     /// t and w of the columns from `first` on.
     #[inline(always)]
     fn of_columns<G: Group<R>>(&self, g: G, first: usize) -> [G::V; 2] {
-        [columns_of(g, self.labels, first), weights_of(g, self.dense.weights(), first)]
+        [columns_of(g, self.labels, first), weights_of(g, self.layout, self.dense.weights(), first)]
     }
 }
 
-impl<R: Arithmetic> short::Terms<R, 4> for DenseTerms<'_, R> {
+impl<R: Arithmetic, Y: Layout<R>> short::Terms<R, 4> for DenseTerms<'_, R, Y> {
     #[inline(always)]
     fn of<G: Group<R>>(&mut self, g: G, first: usize, x: G::V) -> (G::V, [G::V; 4]) {
         let (e, [term, q, distance, nonzero]) = self.dense.terms(g, g.repeat(self.m), x, self.of_columns(g, first));
@@ -341,14 +343,15 @@ pub(crate) struct Indexed<'a> {
 
 /// The classes of many rows, by their marks.
 #[derive(Clone, Copy)]
-struct HotOfRows<A: Arithmetic> {
+struct HotOfRows<A: Arithmetic, Y> {
+    layout: Y,
     marks: A::V,
 }
 
-impl<A: Arithmetic> HotOfRows<A> {
+impl<A: Arithmetic, Y: Layout<A>> HotOfRows<A, Y> {
     #[inline(always)]
     fn is(self, l: A, column: usize) -> A::M {
-        l.eq(self.marks, l.splat(ClassIndices::mark(column)))
+        l.eq(self.marks, self.layout.marks(l, column))
     }
 
     /// Columns in which the hot ones are sought one after the other; of more, only those are looked at that a row names.
@@ -396,24 +399,35 @@ impl<A: Arithmetic> HotOfRows<A> {
                 }
             },
         );
-        hot
+        self.only(l, hot)
     }
 
     /// 1 without weights.
     #[inline(always)]
-    fn weight<L: Lane>(self, l: A, class_weights: Option<&[f32]>) -> A::V
+    fn weight<L: Lane>(self, l: A, class_weights: Option<&[f32]>, columns: usize) -> A::V
     where
         A: Group<L>,
     {
-        let mut hot = l.splat(1.0);
-        let Some(weights) = class_weights else { return hot };
+        let Some(weights) = class_weights else { return l.splat(1.0) };
+        let mut hot = l.splat(0.0);
         self.for_each(
             l,
-            weights.len(),
+            columns,
             #[inline(always)]
-            |i| hot = l.select(self.is(l, i), l.splat(weight_at(class_weights, i)), hot),
+            |i| hot = l.select(self.is(l, i), self.layout.weights(l, Stream::Slice(weights), i), hot),
         );
-        hot
+        self.only(l, hot)
+    }
+
+    /// What is not +0 in at most one lane of a row.
+    #[inline(always)]
+    fn only(self, l: A, of_lanes: A::V) -> A::V {
+        self.layout.across(
+            l,
+            of_lanes,
+            #[inline(always)]
+            |a, b| l.bits_or(a, b),
+        )
     }
 
     /// Puts the hot one of each row into its column, and `f` of what is in a column into all others.
@@ -489,14 +503,15 @@ impl RowLoss for Indexed<'_> {
     fn columns<L: Lane, R: Group<L>>(
         &self,
         l: R,
+        layout: impl Layout<R>,
         marks: R::V,
         columns: &mut [R::V],
         _: &mut [R::V],
         scale: R::V,
     ) -> Parts<R::V> {
-        let (classes, m) = (HotOfRows::<R> { marks }, short::max(l, columns));
-        let (q, logit) = (classes.weight(l, self.class_weights), classes.of(l, columns));
-        let r = short::rest(l, columns, m, true);
+        let (classes, m) = (HotOfRows::<R, _> { layout, marks }, short::max(l, layout, columns));
+        let (q, logit) = (classes.weight(l, self.class_weights, columns.len()), classes.of(l, columns));
+        let r = short::rest(l, layout, columns, m, true);
         let inverse = inverse_of(l, r);
         // Once more, which is less than to look for it in many columns.
         let again = columns.len() > 4;
@@ -633,18 +648,19 @@ impl RowLoss for Smoothed<'_> {
     fn columns<L: Lane, R: Group<L>>(
         &self,
         l: R,
+        layout: impl Layout<R>,
         marks: R::V,
         columns: &mut [R::V],
         _: &mut [R::V],
         scale: R::V,
     ) -> Parts<R::V> {
-        let (classes, m) = (HotOfRows::<R> { marks }, short::max(l, columns));
-        let (weight, logit) = (classes.weight(l, self.labels.class_weights), classes.of(l, columns));
+        let (classes, m) = (HotOfRows::<R, _> { layout, marks }, short::max(l, layout, columns));
+        let (weight, logit) = (classes.weight(l, self.labels.class_weights, columns.len()), classes.of(l, columns));
         let more = l.mul(weight, l.splat(self.on));
         let total = l.add(more, l.splat(self.spread));
-        let mut terms = SmoothedTerms::<R> { loss: self, m, ones: l.splat(0.0) };
-        let [sum, distance] = short::sums(l, columns, &mut terms);
-        let r = rest_of_all(l, terms.ones, sum);
+        let mut terms = SmoothedTerms::<R, _> { loss: self, layout, m, ones: l.splat(0.0) };
+        let [sum, distance] = layout.sums(l, columns, &mut terms);
+        let r = rest_of_all(l, ones_of(l, layout, terms.ones), sum);
         let slope = Slope::new(l, total, scale, r);
         let of_class = l.add(more, l.mul(weight, l.splat(self.off)));
         for (i, e) in columns.iter_mut().enumerate() {
@@ -656,20 +672,21 @@ impl RowLoss for Smoothed<'_> {
 }
 
 /// Scaled exponentials of columns and the terms of smoothed labels.
-struct SmoothedTerms<'a, R: Arithmetic> {
+struct SmoothedTerms<'a, R: Arithmetic, Y> {
     loss: &'a Smoothed<'a>,
+    layout: Y,
     m: R::V,
     ones: R::V,
 }
 
-impl<R: Arithmetic> SmoothedTerms<'_, R> {
+impl<R: Arithmetic, Y: Layout<R>> SmoothedTerms<'_, R, Y> {
     #[inline(always)]
     fn weights<G: Group<R>>(&self, g: G, first: usize) -> G::V {
-        weights_of(g, Stream::or(self.loss.labels.class_weights, 1.0), first)
+        weights_of(g, self.layout, Stream::or(self.loss.labels.class_weights, 1.0), first)
     }
 }
 
-impl<R: Arithmetic> short::Terms<R, 2> for SmoothedTerms<'_, R> {
+impl<R: Arithmetic, Y: Layout<R>> short::Terms<R, 2> for SmoothedTerms<'_, R, Y> {
     #[inline(always)]
     fn of<G: Group<R>>(&mut self, g: G, first: usize, x: G::V) -> (G::V, [G::V; 2]) {
         let (e, [term, distance]) = self.loss.terms(g, g.repeat(self.m), x, self.weights(g, first));

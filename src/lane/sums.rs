@@ -156,7 +156,16 @@ pub(super) fn fold<L: Lane, const K: usize>(
         }
         half /= 2;
     }
-    let mut v = vectors_at(l, &wides, 0);
+    across(l, vectors_at(l, &wides, 0), f)
+}
+
+/// The lanes of a vector, as [`fold`] folds them.
+#[inline(always)]
+pub(crate) fn across<L: Lane, const K: usize>(
+    l: L,
+    mut v: [L::V; K],
+    f: impl Fn([L::V; K], [L::V; K]) -> [L::V; K],
+) -> [L::V; K] {
     if L::N > 8 {
         v = f(v, swapped::<L, K, 8>(l, v));
     }

@@ -1,0 +1,156 @@
+//! How short rows lie in vectors.
+
+use super::{OfBlocks, Terms, sums_of_rows};
+use crate::ClassIndices;
+use crate::kernel::weight_at;
+use crate::lane::{Arithmetic, Chunk, Group, Lane, Stream, across};
+
+/// What the two ways do not have in common. The vectors of a row are numbered from 0 on.
+pub(crate) trait Layout<R: Arithmetic>: Copy {
+    /// The marks of the classes in a vector.
+    fn marks(self, r: R, vector: usize) -> R::V;
+    /// The weights of the classes in a vector, 0 where there are none.
+    fn weights(self, r: R, weights: Stream<'_>, vector: usize) -> R::V;
+    /// For every element the number of its row, where `numbers` has those of the rows from `row` on; 1 without numbers.
+    fn of_rows<L: Lane>(self, r: R, numbers: Option<&[f32]>, row: usize) -> R::V
+    where
+        R: Group<L>;
+    /// The same, of numbers side by side.
+    fn spread(self, r: R, numbers: R::V) -> R::V;
+    /// `f` of all elements of each row, if it was of those in one lane. It must not care for their order.
+    fn across(self, r: R, a: R::V, f: impl Fn(R::V, R::V) -> R::V) -> R::V;
+    /// The sums over each row.
+    fn sums<L: Lane, const J: usize>(self, r: R, vectors: &mut [R::V], terms: &mut impl Terms<R, J>) -> [R::V; J]
+    where
+        R: Group<L>;
+}
+
+/// A row in each lane: a vector is a column.
+#[derive(Clone, Copy)]
+pub(crate) struct SideBySide;
+
+impl<R: Arithmetic> Layout<R> for SideBySide {
+    #[inline(always)]
+    fn marks(self, r: R, column: usize) -> R::V {
+        r.splat(ClassIndices::mark(column))
+    }
+    #[inline(always)]
+    fn weights(self, r: R, weights: Stream<'_>, column: usize) -> R::V {
+        r.splat(weights.at(column))
+    }
+    #[inline(always)]
+    fn of_rows<L: Lane>(self, r: R, numbers: Option<&[f32]>, row: usize) -> R::V
+    where
+        R: Group<L>,
+    {
+        let Some(numbers) = numbers else { return r.splat(1.0) };
+        r.of(
+            #[inline(always)]
+            |v| r.base().load_part(numbers.get(row + v * L::N..).unwrap_or_default(), 1.0),
+        )
+    }
+    #[inline(always)]
+    fn spread(self, _: R, numbers: R::V) -> R::V {
+        numbers
+    }
+    #[inline(always)]
+    fn across(self, _: R, a: R::V, _: impl Fn(R::V, R::V) -> R::V) -> R::V {
+        a
+    }
+    #[inline(always)]
+    fn sums<L: Lane, const J: usize>(self, r: R, columns: &mut [R::V], terms: &mut impl Terms<R, J>) -> [R::V; J]
+    where
+        R: Group<L>,
+    {
+        sums_of_rows(r, columns, terms)
+    }
+}
+
+/// One row along the lanes. What belongs to the row is in all of them.
+#[derive(Clone, Copy)]
+pub(crate) struct Along {
+    pub(super) classes: usize,
+}
+
+/// The number of each lane.
+const LANE_NUMBERS: Chunk = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0];
+
+impl<A: Lane> Layout<A> for Along {
+    #[inline(always)]
+    fn marks(self, a: A, vector: usize) -> A::V {
+        // Exact: marks are whole numbers.
+        a.add(a.load(&LANE_NUMBERS, 0), a.splat(ClassIndices::mark(vector * A::N)))
+    }
+    #[inline(always)]
+    fn weights(self, a: A, weights: Stream<'_>, vector: usize) -> A::V {
+        match weights {
+            Stream::Splat(weight) => {
+                let is_class = a.gt(a.splat(ClassIndices::mark(self.classes)), self.marks(a, vector));
+                a.select(is_class, a.splat(weight), a.splat(0.0))
+            }
+            Stream::Slice(weights) => a.load_part(weights.get(vector * A::N..).unwrap_or_default(), 0.0),
+        }
+    }
+    #[inline(always)]
+    fn of_rows<L: Lane>(self, a: A, numbers: Option<&[f32]>, row: usize) -> A::V
+    where
+        A: Group<L>,
+    {
+        a.splat(weight_at(numbers, row))
+    }
+    #[inline(always)]
+    fn spread(self, a: A, numbers: A::V) -> A::V {
+        a.splat(a.first(numbers))
+    }
+    #[inline(always)]
+    fn across(self, a: A, of_lanes: A::V, f: impl Fn(A::V, A::V) -> A::V) -> A::V {
+        let [all] = across(
+            a,
+            [of_lanes],
+            #[inline(always)]
+            |[x], [y]| [f(x, y)],
+        );
+        all
+    }
+    /// In the order of rows side by side: neighbours are added, then pairs, then the quads of a block.
+    #[inline(always)]
+    fn sums<L: Lane, const J: usize>(self, a: A, vectors: &mut [A::V], terms: &mut impl Terms<A, J>) -> [A::V; J]
+    where
+        A: Group<L>,
+    {
+        let (mut sums, mut part) = (OfBlocks::new(a), [a.splat(0.0); J]);
+        let vectors_of_block = if A::N > 4 { 1 } else { 2 };
+        for (i, x) in vectors.iter_mut().enumerate() {
+            let (y, terms) = terms.of(a, i, *x);
+            *x = y;
+            for (part, term) in part.iter_mut().zip(terms) {
+                let pairs = a.add(term, a.swapped::<1>(term));
+                let quads = a.add(pairs, a.swapped::<2>(pairs));
+                *part = a.add(*part, quads);
+                if A::N > 4 {
+                    *part = a.add(*part, a.swapped::<4>(quads));
+                }
+            }
+            if (i + 1) % vectors_of_block == 0 {
+                let mut second = part;
+                sums.end_block(a, &mut part, i + 1 == vectors_of_block);
+                if A::N > 8 {
+                    for part in &mut second {
+                        *part = a.swapped::<8>(*part);
+                    }
+                    sums.end_block(a, &mut second, false);
+                }
+            }
+        }
+        if A::N <= 4 {
+            sums.end_block(a, &mut part, vectors.len() < vectors_of_block);
+        }
+        let mut totals = sums.total(a);
+        if A::N > 8 {
+            for total in &mut totals {
+                *total = self.spread(a, *total);
+            }
+        }
+        totals
+    }
+}
