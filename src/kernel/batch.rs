@@ -42,8 +42,8 @@ impl<K: RowLoss> Op for AllRows<'_, '_, '_, K> {
     type Out = ();
 
     fn width(&self) -> usize {
-        let Batch { table, kernel, .. } = &self.batch;
-        if kernel.takes_columns() { short::width(table.as_rows(), K::HAS_LOG) } else { usize::MAX }
+        let table = &self.batch.table;
+        if K::TAKES_COLUMNS { short::width(table.as_rows(), K::HAS_LOG) } else { usize::MAX }
     }
 
     #[inline(always)]
@@ -53,15 +53,17 @@ impl<K: RowLoss> Op for AllRows<'_, '_, '_, K> {
         let is_uniform = row_weights.is_none() && kernel.uniform_share(classes).is_some();
         let short = short::taken::<L>(table.as_rows(), K::HAS_LOG);
         // Of rows that would go by columns, fewer than there are lanes are not worth a second loop.
-        let fewest = if kernel.takes_columns() { LANES } else { 2 };
-        let are_joined =
-            L::N > 1 && short >= fewest && is_uniform && kernel.has_terms() && are_gapless(table, kernel.labels());
-        let taken = if are_joined || kernel.takes_columns() { short } else { 0 };
-        if are_joined {
+        let fewest = if K::TAKES_COLUMNS { LANES } else { 2 };
+        let are_joined = short >= fewest && is_uniform && kernel.has_terms() && are_gapless(table, kernel.labels());
+        let mut taken = 0;
+        // What is constant comes first, so that what is never called is not compiled.
+        if K::MAY_HAVE_TERMS && L::N > 1 && are_joined {
+            taken = short;
             l.apart(JoinedRows { table, kernel, scale, end: taken, pending });
-        } else if taken > 0 {
+        } else if K::TAKES_COLUMNS && short > 0 {
+            taken = short;
             let mut short_rows = ShortRows { kernel, row_weights, is_uniform, scale, pending };
-            short::for_each_group(l, table, taken, K::IS_UNROLLED, &mut short_rows);
+            short::for_each_group(l, table, taken, &mut short_rows);
         }
         if taken < rows {
             l.apart(LongRows { table, kernel, row_weights, scale, first: taken, pending });
@@ -152,8 +154,8 @@ impl<K: RowLoss> Op for JoinedRows<'_, '_, '_, K> {
             let Some(terms) = terms.get_mut(..joined * classes) else { break };
             kernel.terms(l, first, table.joined(first, joined), scale, terms);
             let terms = Rows::new(terms, classes);
-            let mut add_up = AddUp { first, end: first + joined, rows, by_columns: kernel.takes_columns(), pending };
-            short::for_each_group(l, &mut Table::ReadOnly(terms), joined, true, &mut add_up);
+            let mut add_up = AddUp { first, end: first + joined, rows, by_columns: K::TAKES_COLUMNS, pending };
+            short::for_each_group(l, &mut Table::ReadOnly(terms), joined, &mut add_up);
             first += joined;
         }
     }
@@ -171,6 +173,8 @@ struct AddUp<'a, 'p> {
 }
 
 impl short::Columns for AddUp<'_, '_> {
+    const IS_UNROLLED: bool = true;
+
     fn fill(&self) -> Option<f32> {
         self.by_columns.then_some(0.0)
     }
@@ -209,6 +213,8 @@ struct ShortRows<'a, 'p, K> {
 }
 
 impl<K: RowLoss> short::Columns for ShortRows<'_, '_, K> {
+    const IS_UNROLLED: bool = K::IS_UNROLLED;
+
     fn further(&self) -> Option<Rows<'_>> {
         self.kernel.labels()
     }

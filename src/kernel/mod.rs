@@ -60,7 +60,7 @@ impl<M: Short> Op for ForEachRowOrGroup<'_, '_, M> {
     fn run<L: Lane>(self, l: L) {
         let mut map = OfMap(self.map);
         let taken = short::taken::<L>(self.table.as_rows(), M::WAITS);
-        short::for_each_group(l, self.table, taken, true, &mut map);
+        short::for_each_group(l, self.table, taken, &mut map);
         let mut look = None;
         for row in taken..self.table.as_rows().rows() {
             let (span, next) = self.table.span_and_next(row);
@@ -73,6 +73,8 @@ impl<M: Short> Op for ForEachRowOrGroup<'_, '_, M> {
 struct OfMap<M>(M);
 
 impl<M: Short> short::Columns for OfMap<M> {
+    const IS_UNROLLED: bool = true;
+
     fn further(&self) -> Option<Rows<'_>> {
         self.0.further()
     }
@@ -118,8 +120,12 @@ type WithTerm<V> = (V, [V; 1]);
 pub(crate) trait RowLoss {
     /// Whether [`Parts`] have a logarithm. Such losses have a maximum and a sum too, and so wait as in [`short::taken`].
     const HAS_LOG: bool = false;
-    /// Whether [`columns`](Self::columns) are short enough to be unrolled.
+    /// Whether it has [`columns`](Self::columns).
+    const TAKES_COLUMNS: bool = false;
+    /// Whether those are short enough to be unrolled.
     const IS_UNROLLED: bool = false;
+    /// Whether it may have [`terms`](Self::terms).
+    const MAY_HAVE_TERMS: bool = false;
 
     /// The row's part in the denominators; reads `x` only where the row is used.
     fn share(&self, row: usize, x: &[f32]) -> Share;
@@ -150,11 +156,6 @@ pub(crate) trait RowLoss {
     /// The terms of all elements of rows that are joined into one, from `first` on, where each depends on its element
     /// alone. The span receives the gradient times `scale`.
     fn terms<L: Lane>(&self, _: L, _first: usize, _: Span<'_>, _scale: f32, _terms: &mut [f32]) {}
-
-    /// Whether it has [`columns`](Self::columns).
-    fn takes_columns(&self) -> bool {
-        false
-    }
 
     /// The classes whose marks [`columns`](Self::columns) takes.
     fn classes(&self) -> Option<ClassIndices<'_>> {

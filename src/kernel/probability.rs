@@ -210,6 +210,8 @@ impl Formula for Binary {
 }
 
 impl<F: Formula> RowLoss for Labelled<'_, F> {
+    const MAY_HAVE_TERMS: bool = true;
+
     fn labels(&self) -> Option<Rows<'_>> {
         Some(self.targets)
     }

@@ -13,7 +13,9 @@ use super::Table;
 use super::batch::ROWS;
 use super::softmax::{Ahead, rest_of_all};
 use crate::Rows;
-use crate::lane::{Arithmetic, BLOCK, COLUMNS, Four, Grid, Group, LANES, Lane, Span, Stream, counted, place, two_sum};
+use crate::lane::{
+    Arithmetic, BLOCK, COLUMNS, Four, Grid, Group, LANES, Lane, Op, Span, Stream, counted, place, two_sum,
+};
 use crate::math::{scaled_exp_nonpos, scaled_one};
 use core::ops::Range;
 pub(crate) use layout::Layout;
@@ -78,6 +80,9 @@ pub(super) fn taken<L: Lane>(rows: Rows<'_>, waits: bool) -> usize {
 
 /// What is done to the columns of many rows, a vector of them or some side by side.
 pub(super) trait Columns {
+    /// Whether it is short enough to be unrolled.
+    const IS_UNROLLED: bool = false;
+
     /// A table of the same shape that is read too.
     fn further(&self) -> Option<Rows<'_>> {
         None
@@ -99,30 +104,39 @@ pub(super) trait Columns {
 }
 
 /// Gives `f` the columns of the first rows, `end` of them, and writes what it leaves in them.
+///
+/// Each way has a function of its own, with registers and a stack of its own: all in one would also take several times
+/// as long to compile. What is constant comes first, so that what is never called is not compiled.
 #[inline(always)]
-pub(super) fn for_each_group<L: Lane>(l: L, table: &mut Table<'_>, end: usize, unrolled: bool, f: &mut impl Columns) {
+pub(super) fn for_each_group<L: Lane, F: Columns>(l: L, table: &mut Table<'_>, end: usize, f: &mut F) {
+    let classes = table.as_rows().classes();
     // A row that is left over has the lanes to itself.
-    let is_alone = L::N > 1 && end % L::N == 1 && table.as_rows().classes() <= SHORT;
-    let alone = f.fill().filter(|_| is_alone);
-    let side_by_side = end - usize::from(alone.is_some());
-    if side_by_side > 0 {
+    let fill = if L::N > 1 && end % L::N == 1 && classes <= SHORT { f.fill() } else { None };
+    let (mut first, end) = (0, end - usize::from(fill.is_some()));
+    if L::N > 1 && classes == 2 && are_gapless(table, f) {
+        first = l.apart(RowsOfTwo { table, end, f });
+    }
+    if first < end {
         // The commonest heads have code of their own, without loops over columns, if it is not too long for that.
-        match table.as_rows().classes() {
-            10 if unrolled && L::N > 4 && are_gapless(table, f) => {
-                of_classes::<L, 10>(l, table, 0..side_by_side, 10, f)
-            }
-            classes if classes <= SHORT => {
-                let first =
-                    if classes == 2 && are_gapless(table, f) { of_two_classes(l, table, side_by_side, f) } else { 0 };
-                of_classes::<L, SHORT>(l, table, first..side_by_side, classes, f);
-            }
-            classes if L::N > 1 => of_classes::<L, LONGEST>(l, table, 0..side_by_side, classes, f),
-            _ => {}
+        if L::N > 4 && F::IS_UNROLLED && classes == 10 && are_gapless(table, f) {
+            l.apart(SideBySideRows::<_, 10> { table, rows: first..end, f });
+        } else if L::N > 1 && classes > SHORT {
+            l.apart(SideBySideRows::<_, LONGEST> { table, rows: first..end, f });
+        } else {
+            apart(l, SideBySideRows::<_, SHORT> { table, rows: first..end, f });
         }
     }
-    if let Some(fill) = alone {
-        along_lanes(l, table, side_by_side, fill, f);
+    if L::N > 1
+        && let Some(fill) = fill
+    {
+        l.apart(RowAlong { table, row: end, fill, f });
     }
+}
+
+#[inline(always)]
+fn apart<L: Lane, O: Op>(l: L, op: O) -> O::Out {
+    // Where there is one lane, size counts.
+    if L::N == 1 { op.run(l) } else { l.apart(op) }
 }
 
 fn are_gapless(table: &Table<'_>, f: &impl Columns) -> bool {
@@ -130,63 +144,74 @@ fn are_gapless(table: &Table<'_>, f: &impl Columns) -> bool {
 }
 
 /// A vector of rows at a time. Where room is for less than [`SHORT`], there is no more than needed, and no gaps.
-#[inline(always)]
-fn of_classes<L: Lane, const MOST: usize>(
-    l: L,
-    table: &mut Table<'_>,
+struct SideBySideRows<'a, 't, F, const MOST: usize> {
+    table: &'a mut Table<'t>,
     rows: Range<usize>,
-    classes: usize,
-    f: &mut impl Columns,
-) {
-    let end = rows.end;
-    let (mut columns, mut further) = ([l.splat(0.0); MOST], [l.splat(0.0); MOST]);
-    let (Some(columns), Some(further)) = (columns.get_mut(..classes), further.get_mut(..classes)) else { return };
-    for row in rows.step_by(L::N) {
-        read::<L, MOST>(l, table.as_rows(), row, columns);
-        if let Some(rows) = f.further() {
-            read::<L, MOST>(l, rows, row, further);
-        }
-        f.columns(l, SideBySide, row, table, columns, further);
-        if let Some((data, stride)) = table.write_from(row) {
-            let stride = stride_of::<MOST>(stride);
-            store::<L, MOST>(l, columns, data, Grid { stride, rows: end - row });
+    f: &'a mut F,
+}
+
+impl<F: Columns, const MOST: usize> Op for SideBySideRows<'_, '_, F, MOST> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<L: Lane>(self, l: L) {
+        let Self { table, rows, f } = self;
+        let (end, classes) = (rows.end, if MOST < SHORT { MOST } else { table.as_rows().classes() });
+        let (mut columns, mut further) = ([l.splat(0.0); MOST], [l.splat(0.0); MOST]);
+        let (Some(columns), Some(further)) = (columns.get_mut(..classes), further.get_mut(..classes)) else { return };
+        for row in rows.step_by(L::N) {
+            read::<L, MOST>(l, table.as_rows(), row, columns);
+            if let Some(rows) = f.further() {
+                read::<L, MOST>(l, rows, row, further);
+            }
+            f.columns(l, SideBySide, row, table, columns, further);
+            if let Some((data, stride)) = table.write_from(row) {
+                let stride = stride_of::<MOST>(stride);
+                store::<L, MOST>(l, columns, data, Grid { stride, rows: end - row });
+            }
         }
     }
 }
 
-/// A row in as many vectors as it fills. Up to a chunk they are taken as a whole one: where their number is known, they
-/// stay in registers.
-#[inline(always)]
-fn along_lanes<L: Lane>(l: L, table: &mut Table<'_>, row: usize, fill: f32, f: &mut impl Columns) {
-    let classes = table.as_rows().classes();
-    if classes <= LANES {
-        along_vectors(l, table, (row, LANES / L::N), fill, f);
-    } else {
-        along_vectors(l, table, (row, classes.div_ceil(L::N)), fill, f);
-    }
-}
-
-#[inline(always)]
-fn along_vectors<L: Lane>(
-    l: L,
-    table: &mut Table<'_>,
-    (row, vectors): (usize, usize),
+/// A row in as many vectors as it fills.
+struct RowAlong<'a, 't, F> {
+    table: &'a mut Table<'t>,
+    row: usize,
     fill: f32,
-    f: &mut impl Columns,
-) {
-    // Where there are lanes, they are four at least.
-    const MOST: usize = SHORT / 4;
-    let (mut elements, mut further) = ([l.splat(fill); MOST], [l.splat(0.0); MOST]);
-    let (Some(elements), Some(further)) = (elements.get_mut(..vectors), further.get_mut(..vectors)) else { return };
-    load_row(l, table.as_rows().row(row), fill, elements);
-    if let Some(rows) = f.further() {
-        load_row(l, rows.row(row), 0.0, further);
+    f: &'a mut F,
+}
+
+impl<F: Columns> Op for RowAlong<'_, '_, F> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<L: Lane>(self, l: L) {
+        // Up to a chunk they are taken as a whole one: where their number is known, they stay in registers.
+        match self.table.as_rows().classes() {
+            ..=LANES => self.vectors(l, LANES / L::N),
+            classes => self.vectors(l, classes.div_ceil(L::N)),
+        }
     }
-    let layout = Along { classes: table.as_rows().classes() };
-    f.columns(l, layout, row, table, elements, further);
-    let (mut span, _) = table.span_and_next(row);
-    for (i, &vector) in elements.iter().enumerate() {
-        l.store_part(vector, span.write().get_mut(i * L::N..).unwrap_or_default());
+}
+
+impl<F: Columns> RowAlong<'_, '_, F> {
+    #[inline(always)]
+    fn vectors<L: Lane>(self, l: L, vectors: usize) {
+        // Where there are lanes, they are four at least.
+        const MOST: usize = SHORT / 4;
+        let Self { table, row, fill, f } = self;
+        let (mut elements, mut further) = ([l.splat(fill); MOST], [l.splat(0.0); MOST]);
+        let (Some(elements), Some(further)) = (elements.get_mut(..vectors), further.get_mut(..vectors)) else { return };
+        load_row(l, table.as_rows().row(row), fill, elements);
+        if let Some(rows) = f.further() {
+            load_row(l, rows.row(row), 0.0, further);
+        }
+        let layout = Along { classes: table.as_rows().classes() };
+        f.columns(l, layout, row, table, elements, further);
+        let (mut span, _) = table.span_and_next(row);
+        for (i, &vector) in elements.iter().enumerate() {
+            l.store_part(vector, span.write().get_mut(i * L::N..).unwrap_or_default());
+        }
     }
 }
 
@@ -199,44 +224,55 @@ fn load_row<L: Lane>(l: L, row: &[f32], fill: f32, vectors: &mut [L::V]) {
 
 /// Four vectors of rows at a time, where there are no gaps between rows, since two columns are too few to fill the time
 /// that one operation waits for another. How many rows of the first `end` that were.
-#[inline(always)]
-fn of_two_classes<L: Lane>(l: L, table: &mut Table<'_>, end: usize, f: &mut impl Columns) -> usize {
-    // What is pending of a batch has room for `ROWS`.
-    if L::N == 1 || 4 * L::N > ROWS {
-        return 0;
-    }
-    let chunks = 8 * L::N / LANES;
-    let mut row = 0;
-    while row + 4 * L::N <= end {
-        let mut columns = read_pairs(l, table.as_rows(), row);
-        let mut further = match f.further() {
-            Some(rows) => read_pairs(l, rows, row),
-            None => [[l.splat(0.0); 4]; 2],
-        };
-        f.columns::<L, _>(Four(l), SideBySide, row, table, &mut columns, &mut further);
-        if let Some((data, _)) = table.write_from(row) {
-            let Some(data) = data.as_chunks_mut().0.get_mut(..chunks) else { break };
-            let mut put = {
-                #[inline(always)]
-                |vector, i| {
-                    let (chunk, k) = place::<L>(i * L::N);
-                    if let Some(chunk) = data.get_mut(chunk) {
-                        l.store(vector, chunk, k);
+struct RowsOfTwo<'a, 't, F> {
+    table: &'a mut Table<'t>,
+    end: usize,
+    f: &'a mut F,
+}
+
+impl<F: Columns> Op for RowsOfTwo<'_, '_, F> {
+    type Out = usize;
+
+    #[inline(always)]
+    fn run<L: Lane>(self, l: L) -> usize {
+        let Self { table, end, f } = self;
+        // What is pending of a batch has room for `ROWS`.
+        if 4 * L::N > ROWS {
+            return 0;
+        }
+        let chunks = 8 * L::N / LANES;
+        let mut row = 0;
+        while row + 4 * L::N <= end {
+            let mut columns = read_pairs(l, table.as_rows(), row);
+            let mut further = match f.further() {
+                Some(rows) => read_pairs(l, rows, row),
+                None => [[l.splat(0.0); 4]; 2],
+            };
+            f.columns::<L, _>(Four(l), SideBySide, row, table, &mut columns, &mut further);
+            if let Some((data, _)) = table.write_from(row) {
+                let Some(data) = data.as_chunks_mut().0.get_mut(..chunks) else { break };
+                let mut put = {
+                    #[inline(always)]
+                    |vector, i| {
+                        let (chunk, k) = place::<L>(i * L::N);
+                        if let Some(chunk) = data.get_mut(chunk) {
+                            l.store(vector, chunk, k);
+                        }
+                    }
+                };
+                let [first, second] = columns;
+                for v in 0..4 {
+                    if let (Some(&first), Some(&second)) = (first.get(v), second.get(v)) {
+                        let [low, high] = l.interleaved(first, second);
+                        put(low, 2 * v);
+                        put(high, 2 * v + 1);
                     }
                 }
-            };
-            let [first, second] = columns;
-            for v in 0..4 {
-                if let (Some(&first), Some(&second)) = (first.get(v), second.get(v)) {
-                    let [low, high] = l.interleaved(first, second);
-                    put(low, 2 * v);
-                    put(high, 2 * v + 1);
-                }
             }
+            row += 4 * L::N;
         }
-        row += 4 * L::N;
+        row
     }
-    row
 }
 
 /// Two columns of four vectors of rows, between which there are no gaps.

@@ -50,6 +50,9 @@ impl Logits<'_> {
 }
 
 impl RowLoss for Logits<'_> {
+    const TAKES_COLUMNS: bool = true;
+    const MAY_HAVE_TERMS: bool = true;
+
     fn ignores(&self, row: usize, index: usize) -> bool {
         self.targets.row(row).get(index) == Some(&self.ignore_value)
     }
@@ -131,10 +134,6 @@ impl RowLoss for Logits<'_> {
             };
             walk_terms(l, to, 0.0, [targets, self.pos_weights], (g, of_group), of_group);
         }
-    }
-
-    fn takes_columns(&self) -> bool {
-        true
     }
 
     fn fill(&self) -> f32 {

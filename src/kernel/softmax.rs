@@ -397,7 +397,7 @@ impl Op for LogSumExp<'_> {
     fn run<L: Lane>(self, l: L) {
         let taken = short::taken::<L>(self.x, true);
         let (table, mut sums) = (&mut Table::ReadOnly(self.x), LogSums { out: self.out });
-        short::for_each_group(l, table, taken, false, &mut sums);
+        short::for_each_group(l, table, taken, &mut sums);
         for (row, out) in sums.out.iter_mut().enumerate().skip(taken) {
             *out = log_sum_exp(l, self.x.row(row));
         }

@@ -223,6 +223,7 @@ fn positives_scale<A: Arithmetic>(l: A, scale: PositivesScale, count: A::V, tota
 
 impl RowLoss for Dense<'_> {
     const HAS_LOG: bool = true;
+    const TAKES_COLUMNS: bool = true;
 
     fn labels(&self) -> Option<Rows<'_>> {
         Some(self.targets)
@@ -273,10 +274,6 @@ impl RowLoss for Dense<'_> {
             );
         }
         Parts { linear: l.first(parts.linear), slope: l.first(parts.slope), r: l.first(parts.r) }
-    }
-
-    fn takes_columns(&self) -> bool {
-        true
     }
 
     #[inline(always)]
@@ -468,6 +465,7 @@ impl<A: Arithmetic, Y: Layout<A>> HotOfRows<A, Y> {
 
 impl RowLoss for Indexed<'_> {
     const HAS_LOG: bool = true;
+    const TAKES_COLUMNS: bool = true;
     const IS_UNROLLED: bool = true;
 
     #[inline(always)]
@@ -484,10 +482,6 @@ impl RowLoss for Indexed<'_> {
         let Class::Index(class) = self.targets.class(row, self.ignore_index) else { return Parts::default() };
         let weight = weight_at(self.class_weights, class);
         hot(l, span, ahead, scale, |_, _| 1.0, core::iter::once((class, weight)))
-    }
-
-    fn takes_columns(&self) -> bool {
-        true
     }
 
     fn uniform_share(&self, classes: usize) -> Option<Share> {
@@ -612,6 +606,7 @@ impl<'a> Smoothed<'a> {
 
 impl RowLoss for Smoothed<'_> {
     const HAS_LOG: bool = true;
+    const TAKES_COLUMNS: bool = true;
 
     #[inline(always)]
     fn share(&self, row: usize, x: &[f32]) -> Share {
@@ -634,10 +629,6 @@ impl RowLoss for Smoothed<'_> {
             None => self.of_class(l, (span, ahead), class, Stream::Splat(1.0), scale),
             Some(weights) => self.of_class(l, (span, ahead), class, Stream::Slice(weights), scale),
         }
-    }
-
-    fn takes_columns(&self) -> bool {
-        true
     }
 
     fn classes(&self) -> Option<ClassIndices<'_>> {
