@@ -57,10 +57,10 @@ impl<K: RowLoss> Op for AllRows<'_, '_, '_, K> {
         let are_joined = short >= fewest && is_uniform && kernel.has_terms() && are_gapless(table, kernel.labels());
         let mut taken = 0;
         // What is constant comes first, so that what is never called is not compiled.
-        if K::MAY_HAVE_TERMS && L::N > 1 && are_joined {
+        if const { K::MAY_HAVE_TERMS && L::N > 1 } && are_joined {
             taken = short;
             l.apart(JoinedRows { table, kernel, scale, end: taken, pending });
-        } else if K::TAKES_COLUMNS && short > 0 {
+        } else if const { K::TAKES_COLUMNS } && short > 0 {
             taken = short;
             let mut short_rows = ShortRows { kernel, row_weights, is_uniform, scale, pending };
             short::for_each_group(l, table, taken, &mut short_rows);

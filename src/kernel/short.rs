@@ -113,20 +113,20 @@ pub(super) fn for_each_group<L: Lane, F: Columns>(l: L, table: &mut Table<'_>, e
     // A row that is left over has the lanes to itself.
     let fill = if L::N > 1 && end % L::N == 1 && classes <= SHORT { f.fill() } else { None };
     let (mut first, end) = (0, end - usize::from(fill.is_some()));
-    if L::N > 1 && classes == 2 && are_gapless(table, f) {
+    if const { L::N > 1 } && classes == 2 && are_gapless(table, f) {
         first = l.apart(RowsOfTwo { table, end, f });
     }
     if first < end {
         // The commonest heads have code of their own, without loops over columns, if it is not too long for that.
-        if L::N > 4 && F::IS_UNROLLED && classes == 10 && are_gapless(table, f) {
+        if const { L::N > 4 && F::IS_UNROLLED } && classes == 10 && are_gapless(table, f) {
             l.apart(SideBySideRows::<_, 10> { table, rows: first..end, f });
-        } else if L::N > 1 && classes > SHORT {
+        } else if const { L::N > 1 } && classes > SHORT {
             l.apart(SideBySideRows::<_, LONGEST> { table, rows: first..end, f });
         } else {
             apart(l, SideBySideRows::<_, SHORT> { table, rows: first..end, f });
         }
     }
-    if L::N > 1
+    if const { L::N > 1 }
         && let Some(fill) = fill
     {
         l.apart(RowAlong { table, row: end, fill, f });
@@ -136,7 +136,7 @@ pub(super) fn for_each_group<L: Lane, F: Columns>(l: L, table: &mut Table<'_>, e
 #[inline(always)]
 fn apart<L: Lane, O: Op>(l: L, op: O) -> O::Out {
     // Where there is one lane, size counts.
-    if L::N == 1 { op.run(l) } else { l.apart(op) }
+    if const { L::N == 1 } { op.run(l) } else { l.apart(op) }
 }
 
 fn are_gapless(table: &Table<'_>, f: &impl Columns) -> bool {
@@ -160,6 +160,11 @@ impl<F: Columns, const MOST: usize> Op for SideBySideRows<'_, '_, F, MOST> {
         let (mut columns, mut further) = ([l.splat(0.0); MOST], [l.splat(0.0); MOST]);
         let (Some(columns), Some(further)) = (columns.get_mut(..classes), further.get_mut(..classes)) else { return };
         for row in rows.step_by(L::N) {
+            if MOST < SHORT {
+                // Nothing of the last group is left in registers for this one.
+                columns.fill(l.splat(0.0));
+                further.fill(l.splat(0.0));
+            }
             read::<L, MOST>(l, table.as_rows(), row, columns);
             if let Some(rows) = f.further() {
                 read::<L, MOST>(l, rows, row, further);
