@@ -462,14 +462,17 @@ impl Sum {
     #[inline(always)]
     fn add(&mut self, losses: &[f32]) {
         let (parts, rest) = losses.as_chunks::<{ Self::PARTS }>();
+        // In registers: where the compiler does not know that the losses are elsewhere, it adds them one by one.
+        let mut sums = self.0;
         for part in parts {
-            for (i, sum) in self.0.iter_mut().enumerate() {
-                *sum += f64::from(part.get(i).copied().unwrap_or_default());
+            for (sum, &loss) in sums.iter_mut().zip(part) {
+                *sum += f64::from(loss);
             }
         }
-        for (sum, &loss) in self.0.iter_mut().zip(rest) {
+        for (sum, &loss) in sums.iter_mut().zip(rest) {
             *sum += f64::from(loss);
         }
+        self.0 = sums;
     }
 
     fn total(self) -> f64 {
