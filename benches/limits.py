@@ -18,8 +18,8 @@ Loops
   of an iteration are those of the table over the visits, rounded to a power of two, or to that many short rows. It is
   named after what its instructions do.
 - The bound is what the busiest unit needs, in cycles per 16 elements, were all else free. llvm-mca's is its "block
-  reciprocal throughput" of the instructions of the whole pass, for CPUs that LLVM 14 has a model of; a long row is too
-  much for it.
+  reciprocal throughput" of the instructions of the whole pass, for CPUs that LLVM 14 has a model of; of the first
+  50 000, where there are more.
 - `spill` are vector moves from and to the stack, `jump` conditional jumps, both per iteration: what a loop could do
   without.
 
@@ -47,8 +47,9 @@ Times
 - The smallest of many turns that all operations take with each other. Cycles are counted by a chain of dependent
   additions that takes turns with them.
 - L1: three tables fit in it, and are long enough for every loop to settle. The operation's bound is the sum of its
-  passes' by the model of the machine's core, or of Zen 5 where it is neither; the share is bound over measured. What is
-  not in the bound: the call, what stands between the loops, and waiting for results.
+  passes' by the model of the machine's core, Zen 5 where it is not known; on Intel's, llvm-mca's of Skylake with
+  AVX-512, whose pipes its successors have. The share is bound over measured. What is not in the bound: the call, what
+  stands between the loops, and waiting for results.
 - Memory: 2 rows of 16 Mi elements, 64 MiB each. The traffic bound is the time of plain loops that go through memory as
   the kernels do (PASSES), row by row, with vectors of whichever width is faster; they take turns with the operations.
   The port bound is that of the loops over long rows. The share is the larger of the two over measured. It may exceed
@@ -70,7 +71,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
-from math import log2
+from math import isnan, log2, nan
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -205,9 +206,9 @@ class Pass:
     def per_16(self, cycles: float) -> float:
         return cycles * 16 / (self.iterations * self.elements)
 
-    def bound(self, core: Core) -> float:
-        """Cycles per 16 elements."""
-        return self.per_16(busiest_unit(self.code, core))
+    def bound(self, core: Core | str) -> float:
+        """Cycles per 16 elements: by the model above, or llvm-mca's of that name."""
+        return self.per_16(mca(self.code, core) if isinstance(core, str) else busiest_unit(self.code, core))
 
 
 def busiest_unit(code: Sequence[Instruction], core: Core) -> float:
@@ -228,17 +229,16 @@ def busiest_unit(code: Sequence[Instruction], core: Core) -> float:
     )
 
 
-def mca(code: Sequence[Instruction], cpu: str) -> float | None:
-    """Cycles by llvm-mca, if its model has all instructions and they are not too many for it."""
-    if len(code) > MOST_FOR_MCA:
-        return None
+def mca(code: Sequence[Instruction], cpu: str) -> float:
+    """Cycles by llvm-mca; NaN where its model has not all instructions."""
+    some = code[:MOST_FOR_MCA]
     command = ["llvm-mca", "-mtriple=x86_64", f"-mcpu={cpu}", "-iterations=1"]
     command += ["-instruction-info=0", "-resource-pressure=0"]
     # A jump's target says nothing here, and a number is not one.
-    text = "\n".join(f"{i.mnemonic} 0f" if i.is_jump else i.text for i in code) + "\n0:\n"
+    text = "\n".join(f"{i.mnemonic} 0f" if i.is_jump else i.text for i in some) + "\n0:\n"
     run = subprocess.run(command, input=text, capture_output=True, text=True)
     found = re.search(r"^Block RThroughput:\s*([\d.]+)", run.stdout, re.MULTILINE)
-    return float(found[1]) if found and run.returncode == 0 else None
+    return float(found[1]) * len(code) / len(some) if found and run.returncode == 0 else nan
 
 
 def build() -> Path:
@@ -364,17 +364,16 @@ def loops_table(found: dict[str, list[Pass]]) -> str:
         instructions = part.per_iteration(len(part.code))
         spills = part.per_iteration(sum(i.is_spill for i in part.code))
         jumps = part.per_iteration(sum(i.is_conditional_jump for i in part.code))
-        bounds = [mca(part.code, cpu) for cpu in MCA_CPUS]
-        cells = ["-" if bound is None else f"{part.per_16(bound):.2f}" for bound in bounds]
+        bounds = [part.bound(core) for core in [*MCA_CPUS, *CORES]]
+        cells = ["-" if isnan(bound) else f"{bound:.2f}" for bound in bounds]
         counts = [f"{count:.1f}".removesuffix(".0") for count in (instructions, spills, jumps)]
-        cells += [f"{part.bound(core):.2f}" for core in CORES]
         return [op, part.name, part.elements, *counts, *cells]
 
     header = "|".join(["op|pass|elements|instructions|spill|jump", *MCA_CPUS, *(core.name for core in CORES)])
     return table(header, [row(op, part) for op, parts in found.items() for part in parts])
 
 
-def l1_table(found: dict[str, list[Pass]], measured: dict[str, float], clock: float, core: Core) -> str:
+def l1_table(found: dict[str, list[Pass]], measured: dict[str, float], clock: float, core: Core | str) -> str:
     rows = []
     for op, parts in found.items():
         if op not in measured:
@@ -420,7 +419,9 @@ def cpu(field: str) -> str:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith(field)), "unknown")
 
 
-def core_here() -> Core:
+def core_here() -> Core | str:
+    if cpu("vendor_id") == "GenuineIntel":
+        return "skylake-avx512"
     family = int(cpu("cpu family")) if cpu("vendor_id") == "AuthenticAMD" else 0
     return next((core for core in CORES if core.family == family), CORES[-1])
 
@@ -437,11 +438,12 @@ def report(binary: Path, seconds: float) -> str:
     measured = times(binary, seconds)
     clock = measured["clock"]["1000_cycles"] / 1000
     core = core_here()
+    model = core if isinstance(core, str) else core.name
     ports = {op: clock * sum(part.bound(core) for part in parts) / 16 for op, parts in found.items()}
     plain = fastest(measured["plain"])
     return "\n\n".join([
-        f"{cpu('model name')} at {1 / clock:.2f} GHz, with the model of {core.name}. Bounds of the loops, in "
-        "cycles per 16 elements:",
+        f"{cpu('model name')} at {1 / clock:.2f} GHz, with the model of {model}. Bounds of the loops, in cycles per 16 "
+        "elements:",
         loops_table(found),
         "Tables in L1:",
         l1_table(found, measured["L1"], clock, core),

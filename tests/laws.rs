@@ -268,7 +268,7 @@ fn rows_do_not_depend_on_their_neighbours() {
             33..=128 => 83,
             _ => 28,
         };
-        for rows in [1, 2, 5, 7, 8, 9, 16, 27, many] {
+        for rows in [1, 2, 5, 7, 8, 9, 16, 17, 27, 33, 65, many] {
             let x = rng.row(rows * classes, -9.0, 9.0);
             let labels = rng.row(rows * classes, 0.0, 1.0);
             let targets: Vec<usize> = (0..rows).map(|row| row * 7 % classes).collect();
@@ -324,9 +324,13 @@ fn of_table(backend: Option<Backend>, x: &[f32], labels: &[f32], targets: &[usiz
     of_p.extend([("binary cross-entropy", losses), ("binary cross-entropy gradient", gradient)]);
     let mut all = vec![("softmax", p), ("log_softmax", log_p), ("log_sum_exp", sums)];
     all.extend([("softmax backward", of_softmax), ("log_softmax backward", of_log)]);
-    for smoothing in [0.0, 0.1] {
+    let weights: Vec<f32> = (0..classes).map(|class| (class % 7) as f32 / 4.0).collect();
+    for (smoothing, weighted) in [(0.0, false), (0.1, false), (0.0, true), (0.1, true)] {
         let (mut losses, mut gradient) = (vec![7.0; rows], x.to_vec());
-        let loss = loss.label_smoothing(smoothing);
+        let mut loss = loss.label_smoothing(smoothing);
+        if weighted {
+            loss = loss.class_weights(&weights).ignore_index(1);
+        }
         loss.losses_grad_in_place(RowsMut::new(&mut gradient, classes), targets, &mut losses).unwrap();
         all.extend([("softmax loss", losses), ("softmax loss gradient", gradient)]);
     }
@@ -347,6 +351,10 @@ fn of_table(backend: Option<Backend>, x: &[f32], labels: &[f32], targets: &[usiz
         sigmoid_loss.losses_grad(table, labels, &mut losses, RowsMut::new(&mut gradient, classes)).unwrap();
         all.extend([("sigmoid loss", losses), ("sigmoid loss gradient", gradient)]);
     }
+    let (mut losses, mut gradient) = (vec![7.0; rows], x.to_vec());
+    let sigmoid_loss = sigmoid_loss.class_weights(&weights);
+    sigmoid_loss.losses_grad(table, labels, &mut losses, RowsMut::new(&mut gradient, classes)).unwrap();
+    all.extend([("weighted sigmoid loss", losses), ("weighted sigmoid loss gradient", gradient)]);
     all.extend(of_p);
     all
 }

@@ -192,6 +192,7 @@ impl short::Columns for AddUp<'_, '_> {
         let [linear] = if self.by_columns {
             layout.sums(r, columns, &mut short::Themselves)
         } else {
+            // Of columns: no row is along the lanes without `fill`.
             short::sums_of_lanes(r, columns, &mut short::Themselves)
         };
         let zero = r.splat(0.0);

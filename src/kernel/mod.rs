@@ -167,8 +167,8 @@ pub(crate) trait RowLoss {
         f32::NEG_INFINITY
     }
 
-    /// The losses of the short rows that start with `row`. The columns receive the gradient times `scale`; there is room
-    /// for as many more. What an ignored row is given does not matter.
+    /// The losses of short rows. Their columns, or the vectors of one row along the lanes, receive the gradient times
+    /// `scale`. What an ignored row is given does not matter.
     fn columns<L: Lane, R: Group<L>>(
         &self,
         r: R,

@@ -1,5 +1,6 @@
 //! Rows of at most a block: `N` of them at once, a row in each lane, a column behind the other. A row of up to 32 that
-//! is left over lies along the lanes.
+//! is alone, or left over, lies along the lanes. What is said of columns in [`Columns`] and [`Terms`] is then true of the
+//! vectors of that row.
 //!
 //! What [`walk`](crate::lane::walk) adds up lane by lane, chunk after chunk, is here added up row by row. Of up to 32
 //! elements column after column, in the same order: quads of 4, blocks of 8, and two-sum between blocks. Of more, and in
@@ -113,7 +114,8 @@ pub(super) fn for_each_group<L: Lane, F: Columns>(l: L, table: &mut Table<'_>, e
     // A row that is left over has the lanes to itself.
     let fill = if L::N > 1 && end % L::N == 1 && classes <= SHORT { f.fill() } else { None };
     let (mut first, end) = (0, end - usize::from(fill.is_some()));
-    if const { L::N > 1 } && classes == 2 && are_gapless(table, f) {
+    // What is pending of a batch has room for `ROWS`.
+    if const { L::N > 1 && 4 * L::N <= ROWS } && classes == 2 && end >= 4 * L::N && are_gapless(table, f) {
         first = l.apart(RowsOfTwo { table, end, f });
     }
     if first < end {
@@ -178,7 +180,7 @@ impl<F: Columns, const MOST: usize> Op for SideBySideRows<'_, '_, F, MOST> {
     }
 }
 
-/// A row in as many vectors as it fills.
+/// A row along the lanes.
 struct RowAlong<'a, 't, F> {
     table: &'a mut Table<'t>,
     row: usize,
@@ -191,7 +193,7 @@ impl<F: Columns> Op for RowAlong<'_, '_, F> {
 
     #[inline(always)]
     fn run<L: Lane>(self, l: L) {
-        // Up to a chunk they are taken as a whole one: where their number is known, they stay in registers.
+        // In as many vectors as it fills, but a whole chunk at least: where their number is known, they stay in registers.
         match self.table.as_rows().classes() {
             ..=LANES => self.vectors(l, LANES / L::N),
             classes => self.vectors(l, classes.div_ceil(L::N)),
@@ -241,10 +243,6 @@ impl<F: Columns> Op for RowsOfTwo<'_, '_, F> {
     #[inline(always)]
     fn run<L: Lane>(self, l: L) -> usize {
         let Self { table, end, f } = self;
-        // What is pending of a batch has room for `ROWS`.
-        if 4 * L::N > ROWS {
-            return 0;
-        }
         let chunks = 8 * L::N / LANES;
         let mut row = 0;
         while row + 4 * L::N <= end {

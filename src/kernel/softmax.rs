@@ -319,7 +319,7 @@ impl Short for Softmax<'_> {
         columns: &mut [R::V],
         _: &mut [R::V],
     ) {
-        let factors = layout.of_rows(l, self.factors, row);
+        let factors = layout.factors(l, self.factors, row);
         let m = short::max(l, layout, columns);
         let r = short::rest(l, layout, columns, m, true);
         self.rescale(l, r, factors).columns(l, columns, self.factors.is_some());

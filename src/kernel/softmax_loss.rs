@@ -338,7 +338,8 @@ pub(crate) struct Indexed<'a> {
     pub(crate) empty_row: EmptyRow,
 }
 
-/// The classes of many rows, by their marks.
+/// The classes of the rows in a vector, by their marks. A row along the lanes has few vectors, for which columns stand
+/// here too.
 #[derive(Clone, Copy)]
 struct HotOfRows<A: Arithmetic, Y> {
     layout: Y,

@@ -1,4 +1,4 @@
-//! The order of sums over a row, but of those that `kernel::short` finds column by column.
+//! The order of sums over a row, but of those in `kernel::short`.
 //!
 //! ```text
 //! lane l of a quad    q_l = (x_l + x_(l+16)) + (x_(l+32) + x_(l+48))    4 chunks of 16 elements

@@ -1,25 +1,26 @@
-//! How short rows lie in vectors.
+//! How short rows lie in vectors: side by side, one in each lane, or one along the lanes.
 
 use super::{OfBlocks, Terms, sums_of_rows};
 use crate::ClassIndices;
 use crate::kernel::weight_at;
 use crate::lane::{Arithmetic, Chunk, Group, Lane, Stream, across};
 
-/// What the two ways do not have in common. The vectors of a row are numbered from 0 on.
+/// What [`SideBySide`] and [`Along`] do not have in common. `vector` counts the vectors of the rows from 0 on.
 pub(crate) trait Layout<R: Arithmetic>: Copy {
     /// The marks of the classes in a vector.
     fn marks(self, r: R, vector: usize) -> R::V;
-    /// The weights of the classes in a vector, 0 where there are none.
+    /// The weights of the classes in a vector, 0 behind the last class.
     fn weights(self, r: R, weights: Stream<'_>, vector: usize) -> R::V;
-    /// For every element the number of its row, where `numbers` has those of the rows from `row` on; 1 without numbers.
-    fn of_rows<L: Lane>(self, r: R, numbers: Option<&[f32]>, row: usize) -> R::V
+    /// In each lane the factor of its row, 1 without `factors`, which are of all rows; `row` is the first of these.
+    fn factors<L: Lane>(self, r: R, factors: Option<&[f32]>, row: usize) -> R::V
     where
         R: Group<L>;
-    /// The same, of numbers side by side.
+    /// In each lane the number of its row, of numbers side by side.
     fn spread(self, r: R, numbers: R::V) -> R::V;
-    /// `f` of all elements of each row, if it was of those in one lane. It must not care for their order.
+    /// Brings together, over each row and into all its lanes, what `f` made lane by lane. `f` must not care which of two
+    /// comes first.
     fn across(self, r: R, a: R::V, f: impl Fn(R::V, R::V) -> R::V) -> R::V;
-    /// The sums over each row.
+    /// The sums over each row, in all its lanes.
     fn sums<L: Lane, const J: usize>(self, r: R, vectors: &mut [R::V], terms: &mut impl Terms<R, J>) -> [R::V; J]
     where
         R: Group<L>;
@@ -39,14 +40,14 @@ impl<R: Arithmetic> Layout<R> for SideBySide {
         r.splat(weights.at(column))
     }
     #[inline(always)]
-    fn of_rows<L: Lane>(self, r: R, numbers: Option<&[f32]>, row: usize) -> R::V
+    fn factors<L: Lane>(self, r: R, factors: Option<&[f32]>, row: usize) -> R::V
     where
         R: Group<L>,
     {
-        let Some(numbers) = numbers else { return r.splat(1.0) };
+        let Some(factors) = factors else { return r.splat(1.0) };
         r.of(
             #[inline(always)]
-            |v| r.base().load_part(numbers.get(row + v * L::N..).unwrap_or_default(), 1.0),
+            |v| r.base().load_part(factors.get(row + v * L::N..).unwrap_or_default(), 1.0),
         )
     }
     #[inline(always)]
@@ -92,11 +93,11 @@ impl<A: Lane> Layout<A> for Along {
         }
     }
     #[inline(always)]
-    fn of_rows<L: Lane>(self, a: A, numbers: Option<&[f32]>, row: usize) -> A::V
+    fn factors<L: Lane>(self, a: A, factors: Option<&[f32]>, row: usize) -> A::V
     where
         A: Group<L>,
     {
-        a.splat(weight_at(numbers, row))
+        a.splat(weight_at(factors, row))
     }
     #[inline(always)]
     fn spread(self, a: A, numbers: A::V) -> A::V {
@@ -112,7 +113,8 @@ impl<A: Lane> Layout<A> for Along {
         );
         all
     }
-    /// In the order of rows side by side: neighbours are added, then pairs, then the quads of a block.
+    /// In the order of rows side by side: neighbours are added, then pairs, then the two quads of a block, which is half
+    /// of 16 lanes or two vectors of 4.
     #[inline(always)]
     fn sums<L: Lane, const J: usize>(self, a: A, vectors: &mut [A::V], terms: &mut impl Terms<A, J>) -> [A::V; J]
     where
@@ -132,6 +134,7 @@ impl<A: Lane> Layout<A> for Along {
                 }
             }
             if (i + 1) % vectors_of_block == 0 {
+                // Of 16 lanes; the upper half of them has the blocks in another order, and does not count.
                 let mut second = part;
                 sums.end_block(a, &mut part, i + 1 == vectors_of_block);
                 if A::N > 8 {
@@ -143,7 +146,8 @@ impl<A: Lane> Layout<A> for Along {
             }
         }
         if A::N <= 4 {
-            sums.end_block(a, &mut part, vectors.len() < vectors_of_block);
+            // A quad that is left over, or nothing.
+            sums.end_block(a, &mut part, false);
         }
         let mut totals = sums.total(a);
         if A::N > 8 {
