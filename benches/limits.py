@@ -70,6 +70,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import combinations, pairwise
 from math import isnan, log2, nan
 from pathlib import Path
@@ -232,13 +233,19 @@ def busiest_unit(code: Sequence[Instruction], core: Core) -> float:
 def mca(code: Sequence[Instruction], cpu: str) -> float:
     """Cycles by llvm-mca; NaN where its model has not all instructions."""
     some = code[:MOST_FOR_MCA]
-    command = ["llvm-mca", "-mtriple=x86_64", f"-mcpu={cpu}", "-iterations=1"]
-    command += ["-instruction-info=0", "-resource-pressure=0"]
     # A jump's target says nothing here, and a number is not one.
     text = "\n".join(f"{i.mnemonic} 0f" if i.is_jump else i.text for i in some) + "\n0:\n"
+    return mca_of_text(text, cpu) * len(code) / len(some)
+
+
+@cache
+def mca_of_text(text: str, cpu: str) -> float:
+    """For a table of loops, and again for those of operations."""
+    command = ["llvm-mca", "-mtriple=x86_64", f"-mcpu={cpu}", "-iterations=1"]
+    command += ["-instruction-info=0", "-resource-pressure=0"]
     run = subprocess.run(command, input=text, capture_output=True, text=True)
     found = re.search(r"^Block RThroughput:\s*([\d.]+)", run.stdout, re.MULTILINE)
-    return float(found[1]) * len(code) / len(some) if found and run.returncode == 0 else nan
+    return float(found[1]) if found and run.returncode == 0 else nan
 
 
 def build() -> Path:
