@@ -94,6 +94,18 @@ pub(crate) trait Arithmetic: Copy {
         self.zero_where(self.gt(least, x), a)
     }
 
+    /// +0 where the weight is 0, else `a`.
+    #[inline(always)]
+    fn zero_without(self, weight: Self::V, a: Self::V) -> Self::V {
+        self.zero_where(self.eq(weight, self.splat(0.0)), a)
+    }
+
+    /// `a`, to be multiplied by a weight: +0 where that is 0, NaN where it is infinite.
+    #[inline(always)]
+    fn to_weigh(self, weight: Self::V, a: Self::V) -> Self::V {
+        self.mul_add(weight, self.splat(0.0), self.zero_without(weight, a))
+    }
+
     // The same registers as 32-bit integers.
     fn bits_and(self, a: Self::V, b: Self::V) -> Self::V;
     fn bits_or(self, a: Self::V, b: Self::V) -> Self::V;
@@ -121,13 +133,13 @@ pub(crate) trait Arithmetic: Copy {
     /// `weight * x`, and 0 where the weight is 0 whatever `x` is.
     #[inline(always)]
     fn weigh(self, weight: Self::V, x: Self::V) -> Self::V {
-        self.zero_where(self.eq(weight, self.splat(0.0)), self.mul(weight, x))
+        self.zero_without(weight, self.mul(weight, x))
     }
 
     /// `weight * x + c` as by [`mul_add`](Self::mul_add), and `c`, which is not -0, where the weight is 0.
     #[inline(always)]
     fn weigh_add(self, weight: Self::V, x: Self::V, c: Self::V) -> Self::V {
-        self.mul_add(weight, self.zero_where(self.eq(weight, self.splat(0.0)), x), c)
+        self.mul_add(weight, self.zero_without(weight, x), c)
     }
 }
 

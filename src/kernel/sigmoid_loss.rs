@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! with the smoothed t and 1 - t, each from the label itself: t (1 - s) + s / 2 and (1 - t) (1 - s) + s / 2
-//! a = pos_weight t,  b = 1 - t,  e = exp(-|x|)
-//! (1)  loss  = a softplus(-x) + b softplus(x) = (b if x >= 0, else a) |x| + (a + b) log1p(e)
-//! (2)  dL/dx = b sigmoid(x) - a sigmoid(-x) = (b p - a n) / (1 + e),  p = 1 if x >= 0, else e;  n the other
+//! a = pos_weight t,  b = 1 - t,  e = exp(-|x|),  near = b if x >= 0, else -a
+//! (1)  loss   = a softplus(-x) + b softplus(x) = near x + (a + b) log1p(e)
+//! (2)  dL/dx  = b sigmoid(x) - a sigmoid(-x) = near - (a + b) sign(x) e / (1 + e)
 //! ```
 //!
 //! A term whose weight is 0 is 0 whatever the logit is, so an infinite logit on the right side costs nothing. For t in
-//! [0, 1] nothing cancels in (1), and neither sigmoid is found as 1 minus the other.
+//! [0, 1] nothing cancels in (1), and both numbers of (2) are at most twice the larger of its two terms, so what is
+//! rounded away is small beside that.
 
 use super::elementwise::neg;
 use super::short::{Layout, columns_of, weights_of};
@@ -43,9 +44,11 @@ impl Logits<'_> {
         let w = l.select(l.eq(t, l.splat(self.ignore_value)), l.splat(0.0), w);
         let a = l.mul(pos_weight, l.mul_add(t, on, off));
         let b = l.mul_add(l.sub(l.splat(1.0), t), on, off);
-        let term = Term::new(l, x, a, b);
-        let loss = l.weigh_add(term.near, x, l.weigh(l.add(a, b), log1p_of_scaled(l, term.e)));
-        (l.mul(l.weigh(w, term.gradient(l)), scale), l.weigh(w, loss))
+        let near = l.select(l.is_negative(x), neg(l, a), b);
+        let (total, [e, far]) = (l.add(a, b), exp_and_far(l, x));
+        let loss = l.weigh_add(near, x, l.weigh(total, log1p_of_scaled(l, e)));
+        let gradient = l.mul_add(neg(l, total), far, near);
+        (l.mul(l.weigh(w, gradient), scale), l.weigh(w, loss))
     }
 }
 
@@ -199,35 +202,19 @@ impl<R: Arithmetic, Y: Layout<R>> short::Terms<R, 1> for Weighted<'_, R, Y> {
 /// NaN in it is left to do.
 #[inline(always)]
 fn plain<A: Arithmetic>(l: A, x: A::V, t: A::V, scale: A::V) -> (A::V, A::V) {
-    let term = Term::new(l, x, t, l.sub(l.splat(1.0), t));
-    let log = l.mul_add(t, l.splat(0.0), log1p_of_scaled(l, term.e));
-    (l.mul(term.gradient(l), scale), l.weigh_add(term.near, x, log))
+    let near = l.sub(l.select(l.is_negative(x), l.splat(0.0), l.splat(1.0)), t);
+    let [e, far] = exp_and_far(l, x);
+    let loss = l.mul_add(near, l.to_weigh(near, x), log1p_of_scaled(l, e));
+    (l.mul(l.sub(near, far), scale), loss)
 }
 
-/// An element.
-struct Term<V> {
-    /// Scaled.
-    e: V,
-    /// b where x >= 0, else -a
-    near: V,
-    /// The other.
-    far: V,
-}
-
-impl<V: Copy> Term<V> {
-    #[inline(always)]
-    fn new<A: Arithmetic<V = V>>(l: A, x: V, a: V, b: V) -> Self {
-        let (is_negative, minus_a) = (l.is_negative(x), neg(l, a));
-        let e = scaled_exp_nonpos(l, l.bits_or(x, l.splat(-0.0)));
-        Self { e, near: l.select(is_negative, minus_a, b), far: l.select(is_negative, b, minus_a) }
-    }
-
-    /// (2), both sides of the fraction scaled.
-    #[inline(always)]
-    fn gradient<A: Arithmetic<V = V>>(&self, l: A) -> V {
-        let one = l.splat(scaled_one::<A>());
-        l.div(l.mul_add(self.far, self.e, l.mul(self.near, one)), l.add(one, self.e))
-    }
+/// e, scaled, and e / (1 + e) with the sign of x: the sigmoid of what is on the other side of 0.
+#[inline(always)]
+fn exp_and_far<A: Arithmetic>(l: A, x: A::V) -> [A::V; 2] {
+    let sign_bit = l.splat(-0.0);
+    let e = scaled_exp_nonpos(l, l.bits_or(x, sign_bit));
+    let far = l.div(e, l.add(l.splat(scaled_one::<A>()), e));
+    [e, l.bits_or(far, l.bits_and(x, sign_bit))]
 }
 
 /// The share of a row whose elements are terms of their own, each with the weight of its class.

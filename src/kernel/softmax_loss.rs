@@ -207,7 +207,7 @@ impl Dense<'_> {
 /// 1, or 0 where it is that.
 #[inline(always)]
 fn not_zero<A: Arithmetic>(l: A, t: A::V) -> A::V {
-    l.zero_where(l.eq(t, l.splat(0.0)), l.splat(1.0))
+    l.zero_without(t, l.splat(1.0))
 }
 
 /// The factor of a multi-label row with `count` labels that are not 0 and the sum `total`; 1/0 is taken as 0.
@@ -218,7 +218,7 @@ fn positives_scale<A: Arithmetic>(l: A, scale: PositivesScale, count: A::V, tota
         PositivesScale::SumLabels => total,
         PositivesScale::None => return l.splat(1.0),
     };
-    l.zero_where(l.eq(divisor, l.splat(0.0)), l.div(l.splat(1.0), divisor))
+    l.zero_without(divisor, l.div(l.splat(1.0), divisor))
 }
 
 impl RowLoss for Dense<'_> {

@@ -126,6 +126,8 @@ macro_rules! groups {
                 select(mask: M, yes: V, no: V) -> V;
                 zero_where(mask: M, a: V) -> V;
                 zero_below(x: V, least: V, a: V) -> V;
+                zero_without(weight: V, a: V) -> V;
+                to_weigh(weight: V, a: V) -> V;
                 bits_and(a: V, b: V) -> V;
                 bits_or(a: V, b: V) -> V;
                 bits_xor(a: V, b: V) -> V;

@@ -52,12 +52,12 @@ pub(crate) fn exp_nonpos<L: Arithmetic>(l: L, x: L::V) -> L::V {
 /// of two can be taken out by the last rounding. Below -132.4 it is 0.
 #[inline(always)]
 pub(crate) fn scaled_exp_nonpos<L: Arithmetic>(l: L, x: L::V) -> L::V {
-    let lowest = l.splat(LOWEST);
     if L::FUSED {
-        let (power, f) = eighths::power_and_rest(l, x, 64);
-        return l.zero_below(x, lowest, l.mul_add(power, f, power));
+        let shifted = eighths::shifted(l, x);
+        let (power, f) = eighths::power_and_rest(l, x, shifted, 64);
+        return l.zero_below(shifted, l.splat(eighths::LOWEST), l.mul_add(power, f, power));
     }
-    let (power, f) = whole::power_and_rest(l, l.max(lowest, x), 64);
+    let (power, f) = whole::power_and_rest(l, l.max(l.splat(LOWEST), x), 64);
     l.mul_add(power, f, power)
 }
 
@@ -103,7 +103,11 @@ pub(crate) fn sigmoid<L: Arithmetic>(l: L, x: L::V) -> L::V {
 /// P and f of (1), where P is times `2^more` and a factor that is known to [`factor`].
 #[inline(always)]
 fn power_and_rest<L: Arithmetic>(l: L, x: L::V, more: i32) -> (L::V, L::V) {
-    if L::FUSED { eighths::power_and_rest(l, x, more) } else { whole::power_and_rest(l, x, more) }
+    if L::FUSED {
+        eighths::power_and_rest(l, x, eighths::shifted(l, x), more)
+    } else {
+        whole::power_and_rest(l, x, more)
+    }
 }
 
 /// (1) from the power and r, where `square` is r^2.
@@ -120,6 +124,8 @@ mod eighths {
     const UNIT: f32 = 1.0 / 268_435_456.0;
     /// 1.5 * 2^20, of which the last bit is worth 1/8.
     const MAGIC: f32 = 1_572_864.0;
+    /// What [`shifted`] gives for -191 ln 2, as [`LOWEST`](super::LOWEST).
+    pub(super) const LOWEST: f32 = (MAGIC - 191.0) * UNIT;
 
     /// KAPPA 2^(k/8), k = 0..8
     const EIGHTHS: [f32; 8] =
@@ -146,12 +152,16 @@ mod eighths {
     const E2: f32 = 0.500_06;
     const E3: f32 = 0.166_62;
 
+    /// n and the number that takes its finer bits.
     #[inline(always)]
-    pub(super) fn power_and_rest<L: Arithmetic>(l: L, x: L::V, more: i32) -> (L::V, L::V) {
-        let magic = l.splat(MAGIC * UNIT);
-        let shifted = l.mul_add(x, l.splat(LOG2_E * UNIT), magic);
+    pub(super) fn shifted<L: Arithmetic>(l: L, x: L::V) -> L::V {
+        l.mul_add(x, l.splat(LOG2_E * UNIT), l.splat(MAGIC * UNIT))
+    }
+
+    #[inline(always)]
+    pub(super) fn power_and_rest<L: Arithmetic>(l: L, x: L::V, shifted: L::V, more: i32) -> (L::V, L::V) {
         let power = l.bits_add(l.bits_shl::<20>(shifted), l.pick_of_8(&powers(more), shifted));
-        let n = l.sub(shifted, magic);
+        let n = l.sub(shifted, l.splat(MAGIC * UNIT));
         let r = l.mul_add(n, l.splat(-LN_2 / UNIT), x);
         let q = l.mul_add(l.splat(E3), r, l.splat(E2));
         (power, l.mul_add(l.mul_add(r, r, n), q, r))

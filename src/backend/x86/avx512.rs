@@ -37,9 +37,16 @@ impl Arithmetic for Token {
         is_negative(a: __m512) -> __mmask16 { _mm512_movepi32_mask(_mm512_castps_si512(a)) }
         select(mask: __mmask16, yes: __m512, no: __m512) -> __m512 { _mm512_mask_blend_ps(mask, no, yes) }
 
-        // Not the mask of what is below and then its inverse, as the compiler would have it.
+        // Not the mask of what becomes 0 and then its inverse, as the compiler would have it.
         zero_below(x: __m512, least: __m512, a: __m512) -> __m512 {
             _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_NLT_UQ>(x, least), a)
+        }
+        zero_without(weight: __m512, a: __m512) -> __m512 {
+            _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(weight, _mm512_setzero_ps()), a)
+        }
+        // What becomes of `a`, by four bits for each kind of number that a weight is.
+        to_weigh(weight: __m512, a: __m512) -> __m512 {
+            _mm512_fixupimm_ps::<0>(a, weight, _mm512_set1_epi32(ZERO_OF_ZERO | NAN_OF_INFINITE))
         }
 
         scale(a: __m512, n: __m512) -> Option<__m512> { Some(_mm512_scalef_ps(a, n)) }
@@ -81,6 +88,10 @@ impl Arithmetic for Token {
         }
     }
 }
+
+// Of `vfixupimmps`: kind 2 is a zero and 4 and 5 are infinite; 8 makes +0 of it, 3 a NaN, and 0 leaves it.
+const ZERO_OF_ZERO: i32 = 8 << (4 * 2);
+const NAN_OF_INFINITE: i32 = 3 << (4 * 4) | 3 << (4 * 5);
 
 #[allow(unsafe_code, reason = "intrinsics")]
 impl Lane for Token {
