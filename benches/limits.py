@@ -23,33 +23,43 @@ Loops
 - `spill` are vector moves from and to the stack, `jump` conditional jumps, both per iteration: what a loop could do
   without.
 
-The model of Zen 4 and Zen 5, which are not among those: pipes 0 to 3 for vectors, each starts an operation a cycle.
+The models of cores that are not among those (CORES, RULES): pipes for vectors, each starts an operation a cycle.
 
-    0, 1    multiplications, FMA, blends by a vector's sign, comparisons to a mask; division takes two
-    2, 3    add, subtract, max, min, comparisons to a vector, conversions, shifts; scalef takes two
-    1, 2    permutes
-    any     integer add and subtract, logic, blends by a mask
-    none    moves between registers
-
-                                            Zen 4       Zen 5
-    bits of a pipe, of a load               256         512
-    division: cycles of its own unit        3, 512: 6   2.5
-    loads a cycle                           2           2
-    256-bit stores a cycle                  1           2
-    instructions a cycle                    6           8
+                                            Zen 4       Zen 5       Golden Cove, 256    512
+    multiplications, FMA                    0, 1        0, 1        0, 1                0, 5
+    add, subtract                           2, 3        2, 3        1, 5                0, 5
+    max, min, comparisons to a vector       2, 3        2, 3        0, 1                0, 5
+    shifts                                  2, 3        2, 3        0, 1                0
+    conversions                             2, 3        2, 3        5 and 0, 1          5 and 0, 5
+    scalef                                  2, 3 twice  2, 3 twice  0, 1                0, 5
+    fixupimm                                0, 1        0, 1        0, 1                0, 5
+    comparisons to a mask                   0, 1        0, 1        5                   5
+    sign bits to a mask                     0, 1        0, 1        0                   0
+    logic of masks                          -           -           0                   0
+    permutes                                1, 2        1, 2        5; some 1, 5        5
+    blends by a vector's sign               0, 1        0, 1        any, three times
+    integer add, logic, blends by a mask    any         any         any                 0, 5
+    moves between registers, zeros          none        none        none                none
+    division                                0, 1 twice  0, 1 twice  0                   0 twice, 5
+    division: cycles of its own unit        3, 512: 6   2.5         5                   10
+    bits of a pipe, of a load               256         512         512
+    loads a cycle                           2           2           2
+    256-bit stores a cycle                  1           2           2
+    instructions a cycle                    6           8           6
 
 An operation on 512 bits takes a pipe of 256 twice. The bound is the largest of these, and over all sets of pipes:
 operations that fit no other pipe, over the pipes of the set. Pipes, division, loads and stores were found by timing
-each instruction alone and paired with FMA and with addition on a server core of each. Zen 3, of the same family as
-Zen 4, is taken for it; it was not timed.
+each instruction alone and paired with others on a server core of each (Golden Cove: an Emerald Rapids). Zen 3, of the
+same family as Zen 4, is taken for it, and other cores of Intel for Golden Cove; they were not timed. llvm-mca's number
+for skylake-avx512 shares 512-bit operations among three pipes, of which only two take them: it is too low for loops that
+wait for those.
 
 Times
 - The smallest of many turns that all operations take with each other. Cycles are counted by a chain of dependent
   additions that takes turns with them.
 - L1: three tables fit in it, and are long enough for every loop to settle. The operation's bound is the sum of its
-  passes' by the model of the machine's core, Zen 5 where it is not known; on Intel's, llvm-mca's of Skylake with
-  AVX-512, whose pipes its successors have. The share is bound over measured. What is not in the bound: the call, what
-  stands between the loops, and waiting for results.
+  passes' by the model of the machine's core, Zen 5 where it is not known. The share is bound over measured. What is not
+  in the bound: the call, what stands between the loops, and waiting for results.
 - Memory: 2 rows of 16 Mi elements, 64 MiB each. The traffic bound is the time of plain loops that go through memory as
   the kernels do (PASSES), row by row, with vectors of whichever width is faster; they take turns with the operations.
   The port bound is that of the loops over long rows. The share is the larger of the two over measured. It may exceed
@@ -68,9 +78,9 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cached_property
 from itertools import combinations, pairwise
 from math import isnan, log2, nan
 from pathlib import Path
@@ -112,24 +122,55 @@ INT3 = 0xCC
 @dataclass(frozen=True)
 class Core:
     name: str
-    family: int  # of CPUID
+    vendor: str  # of CPUID
+    family: int
+    rules: list[Rule]
     bits: int  # of a pipe and of a load
-    division_cycles: float
+    division_cycles: tuple[float, float]  # of up to 256 bits, and 512
     stores: int  # of 256 bits, a cycle
     width: int  # instructions a cycle
 
 
-CORES = [Core("Zen 4", 25, 256, 3.0, 1, 6), Core("Zen 5", 26, 512, 2.5, 2, 8)]
+# What a mnemonic begins with after its `v`; the operations that it is, each by the pipes that can execute it, and those
+# of 512 bits if they are others. The first rule that matches counts.
+Rule = tuple[str, str, str]
+TO_MASK, MASKED_MOVE, MOVE, ZERO, OF_MASKS = "to mask ", "masked ", "mov", "zero ", "of masks "
 
-# The first that matches the mnemonic, after its `v`: the pipes, and operations for each.
-PIPES: list[tuple[str, str, int]] = [
-    (r"scalef", "23", 2),
-    (r"div", "01", 2),
-    (r"fn?m(add|sub)|mul[ps][sd]|blendv", "01", 1),
-    (r"(add|sub|max|min)[ps][sd]|cvt|roundp|p(sll|srl|sra)|p(max|min)", "23", 1),
-    (r"perm|shuf|unpck|broadcast|insert|extract|p?movmsk|pmov|pcmp|ptest", "12", 1),
-    (r"mov", "", 0),
-    (r"", "0123", 1),
+ZEN: list[Rule] = [
+    (ZERO + "|" + OF_MASKS, "", ""),
+    (TO_MASK, "01", "01"),
+    (MASKED_MOVE, "0123", "0123"),
+    (r"scalef", "23 23", "23 23"),
+    (r"div", "01 01", "01 01"),
+    (r"fn?m(add|sub)|mul[ps][sd]|blendv|fixup", "01", "01"),
+    (r"cmp|(add|sub|max|min)[ps][sd]|cvt|roundp|p(sll|srl|sra)|p(max|min)", "23", "23"),
+    (r"perm|shuf|unpck|broadcast|insert|extract|p?movmsk|pmov|pcmp|ptest", "12", "12"),
+    (MOVE, "", ""),
+    (r"", "0123", "0123"),
+]
+GOLDEN_COVE: list[Rule] = [
+    (ZERO, "", ""),
+    (OF_MASKS, "0", "0"),
+    (TO_MASK + "pmov", "0", "0"),
+    (TO_MASK, "5", "5"),
+    (MASKED_MOVE, "015", "05"),
+    (r"div", "0", "0 0 5"),
+    (r"blendv", "015 015 015", ""),
+    (r"p?movmsk", "0", ""),
+    (r"cvt", "5 01", "5 05"),
+    (r"shufps", "15", "5"),
+    (r"perm|shuf|unpck|broadcast|insert|extract|pmov", "5", "5"),
+    (r"(add|sub)[ps][sd]", "15", "05"),
+    (r"p(sll|srl|sra)", "01", "0"),
+    (r"fn?m(add|sub)|mul[ps][sd]|(max|min)[ps][sd]|scalef|fixup|cmp|roundp|pcmp|p(max|min)", "01", "05"),
+    (MOVE, "", ""),
+    (r"", "015", "05"),
+]
+
+CORES = [
+    Core("Zen 4", "AuthenticAMD", 25, ZEN, 256, (3.0, 6.0), 1, 6),
+    Core("Zen 5", "AuthenticAMD", 26, ZEN, 512, (2.5, 2.5), 2, 8),
+    Core("Golden Cove", "GenuineIntel", 6, GOLDEN_COVE, 512, (5.0, 10.0), 2, 6),
 ]
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -180,17 +221,27 @@ class Instruction:
         """Of units that take so many bits, how many it takes."""
         return 2 if bits < 512 and "%zmm" in self.text else 1
 
-    def pipes(self) -> tuple[str, int]:
-        """The pipes that can execute it, and how many operations it is."""
-        is_load_alone = self.is_vector_load and self.does("mov|broadcast")
-        if not self.is_vector or self.is_vector_store or is_load_alone:
-            return "", 0
-        if self.does("p?cmp|ptestm|pmov[bwdq]2m") and "%k" in self.text:
-            return "01", 1
-        if self.does("cmp"):
-            return "23", 1
-        return next((pipes, count) for pattern, pipes, count in PIPES if self.does(pattern))
+    @property
+    def kind(self) -> str:
+        """The mnemonic after its `v`, behind what its operands make of it."""
+        name = self.mnemonic.removeprefix("v")
+        if re.match(r"k\w", self.mnemonic):
+            return OF_MASKS + name
+        if self.is_vector and re.match(r"p?cmp|ptestn?m|pmov[bwdq]2m", name) and "%k" in self.text:
+            return TO_MASK + name
+        if self.is_vector_move and "{%k" in self.text:
+            return MASKED_MOVE + name
+        if re.match(r"p?xor", name) and len(set(re.findall(r"%[xyz]mm(\d+)", self.text))) == 1:
+            return ZERO + name
+        return name
 
+    def operations(self, core: Core) -> list[str]:
+        """Each by the pipes that can execute it."""
+        is_load_alone = self.is_vector_load and self.does("mov|broadcast")
+        if self.is_vector_store or is_load_alone or not (self.is_vector or self.kind.startswith(OF_MASKS)):
+            return []
+        of_256, of_512 = next(rule[1:] for rule in core.rules if re.match(rule[0], self.kind))
+        return (of_512 if "%zmm" in self.text else of_256).split() * self.times(core.bits)
 
 @dataclass(frozen=True)
 class Pass:
@@ -201,32 +252,43 @@ class Pass:
     iterations: int
     elements: int  # of an iteration
 
+    @cached_property
+    def counts(self) -> Counter[Instruction]:
+        return Counter(self.code)
+
     def per_iteration(self, count: int) -> float:
         return count / self.iterations
 
     def per_16(self, cycles: float) -> float:
         return cycles * 16 / (self.iterations * self.elements)
 
-    def bound(self, core: Core | str) -> float:
-        """Cycles per 16 elements: by the model above, or llvm-mca's of that name."""
-        return self.per_16(mca(self.code, core) if isinstance(core, str) else busiest_unit(self.code, core))
+    def bound(self, core: Core) -> float:
+        """Cycles per 16 elements."""
+        return self.per_16(busiest_unit(self.counts, core))
+
+    def bound_by_mca(self, cpu: str) -> float:
+        return self.per_16(mca(self.code, cpu))
 
 
-def busiest_unit(code: Sequence[Instruction], core: Core) -> float:
+def busiest_unit(counts: Counter[Instruction], core: Core) -> float:
     """Cycles that it needs."""
     work: Counter[str] = Counter()
-    for instruction in code:
-        pipes, count = instruction.pipes()
-        work[pipes] += count * instruction.times(core.bits)
-    work.pop("", None)
-    sets = ["".join(pipes) for size in range(1, 5) for pipes in combinations("0123", size)]
-    busiest = max(sum(count for pipes, count in work.items() if set(pipes) <= set(some)) / len(some) for some in sets)
+    for instruction, count in counts.items():
+        for pipes in instruction.operations(core):
+            work[pipes] += count
+    pipes = sorted(set("".join(work)))
+    sets = [set(some) for size in range(1, len(pipes) + 1) for some in combinations(pipes, size)]
+    busy = [sum(count for pipes, count in work.items() if set(pipes) <= some) / len(some) for some in sets]
+
+    def total(weight: Callable[[Instruction], float]) -> float:
+        return sum(count * weight(instruction) for instruction, count in counts.items())
+
     return max(
-        busiest,
-        core.division_cycles * sum(instruction.times(core.bits) for instruction in code if instruction.does("div")),
-        sum(instruction.times(core.bits) for instruction in code if instruction.is_vector_load) / 2,
-        sum(instruction.times(256) for instruction in code if instruction.is_vector_store) / core.stores,
-        len(code) / core.width,
+        *busy,
+        total(lambda i: core.division_cycles["%zmm" in i.text] if i.does("div") else 0),
+        total(lambda i: i.times(core.bits) if i.is_vector_load else 0) / 2,
+        total(lambda i: i.times(256) if i.is_vector_store else 0) / core.stores,
+        counts.total() / core.width,
     )
 
 
@@ -235,17 +297,11 @@ def mca(code: Sequence[Instruction], cpu: str) -> float:
     some = code[:MOST_FOR_MCA]
     # A jump's target says nothing here, and a number is not one.
     text = "\n".join(f"{i.mnemonic} 0f" if i.is_jump else i.text for i in some) + "\n0:\n"
-    return mca_of_text(text, cpu) * len(code) / len(some)
-
-
-@cache
-def mca_of_text(text: str, cpu: str) -> float:
-    """For a table of loops, and again for those of operations."""
     command = ["llvm-mca", "-mtriple=x86_64", f"-mcpu={cpu}", "-iterations=1"]
     command += ["-instruction-info=0", "-resource-pressure=0"]
     run = subprocess.run(command, input=text, capture_output=True, text=True)
     found = re.search(r"^Block RThroughput:\s*([\d.]+)", run.stdout, re.MULTILINE)
-    return float(found[1]) if found and run.returncode == 0 else nan
+    return float(found[1]) * len(code) / len(some) if found and run.returncode == 0 else nan
 
 
 def build() -> Path:
@@ -335,15 +391,15 @@ def make_pass(
     # The first iteration may stand before the loop, or the last behind it.
     indivisible = 1 if rows == 1 else classes
     elements = indivisible * 2 ** round(log2(rows * classes / indivisible / len(times)))
-    return Pass(describe(executed, rows * classes), executed, len(times) - 1, elements)
+    return Pass(describe(Counter(executed), rows * classes), executed, len(times) - 1, elements)
 
 
-def describe(executed: Sequence[Instruction], length: int) -> str:
+def describe(executed: Counter[Instruction], length: int) -> str:
     def often(pattern: str) -> bool:
-        return sum(instruction.does(pattern) for instruction in executed) >= length / 32
+        return sum(count for i, count in executed.items() if i.does(pattern)) >= length / 32
 
     parts = ["exp" if often("fn?m(add|sub)") else "max" if often("max") else "scale" if often("mul") else "subtract"]
-    stores = sum(i.is_vector_store and not i.is_spill for i in executed)
+    stores = sum(count for i, count in executed.items() if i.is_vector_store and not i.is_spill)
     parts += ["divide"] * often("div") + ["store"] * (stores >= length / 32)
     return " + ".join(parts)
 
@@ -369,9 +425,9 @@ def table(header: str, rows: Iterable[Sequence[object]]) -> str:
 def loops_table(found: dict[str, list[Pass]]) -> str:
     def row(op: str, part: Pass) -> list[object]:
         instructions = part.per_iteration(len(part.code))
-        spills = part.per_iteration(sum(i.is_spill for i in part.code))
-        jumps = part.per_iteration(sum(i.is_conditional_jump for i in part.code))
-        bounds = [part.bound(core) for core in [*MCA_CPUS, *CORES]]
+        spills = part.per_iteration(sum(count for i, count in part.counts.items() if i.is_spill))
+        jumps = part.per_iteration(sum(count for i, count in part.counts.items() if i.is_conditional_jump))
+        bounds = [*map(part.bound_by_mca, MCA_CPUS), *map(part.bound, CORES)]
         cells = ["-" if isnan(bound) else f"{bound:.2f}" for bound in bounds]
         counts = [f"{count:.1f}".removesuffix(".0") for count in (instructions, spills, jumps)]
         return [op, part.name, part.elements, *counts, *cells]
@@ -380,7 +436,7 @@ def loops_table(found: dict[str, list[Pass]]) -> str:
     return table(header, [row(op, part) for op, parts in found.items() for part in parts])
 
 
-def l1_table(found: dict[str, list[Pass]], measured: dict[str, float], clock: float, core: Core | str) -> str:
+def l1_table(found: dict[str, list[Pass]], measured: dict[str, float], clock: float, core: Core) -> str:
     rows = []
     for op, parts in found.items():
         if op not in measured:
@@ -426,11 +482,9 @@ def cpu(field: str) -> str:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith(field)), "unknown")
 
 
-def core_here() -> Core | str:
-    if cpu("vendor_id") == "GenuineIntel":
-        return "skylake-avx512"
-    family = int(cpu("cpu family")) if cpu("vendor_id") == "AuthenticAMD" else 0
-    return next((core for core in CORES if core.family == family), CORES[-1])
+def core_here() -> Core:
+    here = cpu("vendor_id"), cpu("cpu family")
+    return next((core for core in CORES if (core.vendor, str(core.family)) == here), CORES[1])
 
 
 def report(binary: Path, seconds: float) -> str:
@@ -445,11 +499,10 @@ def report(binary: Path, seconds: float) -> str:
     measured = times(binary, seconds)
     clock = measured["clock"]["1000_cycles"] / 1000
     core = core_here()
-    model = core if isinstance(core, str) else core.name
     ports = {op: clock * sum(part.bound(core) for part in parts) / 16 for op, parts in found.items()}
     plain = fastest(measured["plain"])
     return "\n\n".join([
-        f"{cpu('model name')} at {1 / clock:.2f} GHz, with the model of {model}. Bounds of the loops, in cycles per 16 "
+        f"{cpu('model name')} at {1 / clock:.2f} GHz, with the model of {core.name}. Bounds of the loops, in cycles per 16 "
         "elements:",
         loops_table(found),
         "Tables in L1:",

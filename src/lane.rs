@@ -88,6 +88,12 @@ pub(crate) trait Arithmetic: Copy {
         self.select(mask, self.splat(0.0), a)
     }
 
+    /// `number`, and 1 more where the mask, which a comparison made, is true.
+    #[inline(always)]
+    fn count(self, mask: Self::M, number: Self::V) -> Self::V {
+        self.select(mask, self.add(number, self.splat(1.0)), number)
+    }
+
     /// +0 where `x < least`, else `a`, with a NaN too.
     #[inline(always)]
     fn zero_below(self, x: Self::V, least: Self::V, a: Self::V) -> Self::V {

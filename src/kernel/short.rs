@@ -396,18 +396,10 @@ pub(super) fn weights_of<R: Arithmetic, G: Group<R>>(
     )
 }
 
-/// A scaled exponential, or 0 and one more in `ones` where it is 1.
+/// Scaled exponentials, or 0 and one more in `ones` where they are 1.
 #[inline(always)]
 pub(super) fn count_ones<R: Arithmetic, G: Group<R>>(g: G, e: G::V, ones: &mut R::V) -> G::V {
-    // To add -0 changes nothing, so that to count is one addition under a mask, where there is such.
-    let mut new = g.splat(-0.0);
-    let e = counted(g, e, g.splat(scaled_one::<G>()), &mut new);
-    g.for_each(
-        new,
-        #[inline(always)]
-        |_, new| *ones = g.base().add(*ones, new),
-    );
-    e
+    counted(g, e, g.splat(scaled_one::<G>()), ones)
 }
 
 /// The sums over rows side by side.

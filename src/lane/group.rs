@@ -125,6 +125,7 @@ macro_rules! groups {
                 is_negative(a: V) -> M;
                 select(mask: M, yes: V, no: V) -> V;
                 zero_where(mask: M, a: V) -> V;
+                count(mask: M, number: V) -> V;
                 zero_below(x: V, least: V, a: V) -> V;
                 zero_without(weight: V, a: V) -> V;
                 to_weigh(weight: V, a: V) -> V;

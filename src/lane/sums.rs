@@ -45,9 +45,7 @@ impl<L: Lane, const J: usize> Sums<L, J> {
         for i in 0..groups::<L, G>() {
             let Some(mut terms) = group(i * G::VECTORS) else { break };
             if let (Some(one), Some(ones), Some(first)) = (one, self.ones.as_mut().get_mut(k), terms.first_mut()) {
-                let mut new = g.splat(0.0);
-                *first = counted(g, *first, g.splat(one), &mut new);
-                *ones = l.add(*ones, g.sum(new));
+                *first = counted(g, *first, g.splat(one), ones);
             }
             for (j, of_groups) in of_groups.iter_mut().enumerate() {
                 if let (Some(of_group), Some(&terms)) = (of_groups.get_mut(i), terms.get(j)) {
@@ -120,12 +118,17 @@ fn without_errors(hi: f32) -> f32 {
     hi
 }
 
-/// A term, or 0 and one more in `ones` where it is `one`.
+/// The terms of a group, or 0 and one more in `ones` where they are `one`.
 #[inline(always)]
-pub(crate) fn counted<A: Arithmetic>(a: A, term: A::V, one: A::V, ones: &mut A::V) -> A::V {
-    let is_one = a.eq(term, one);
-    *ones = a.select(is_one, a.add(*ones, a.splat(1.0)), *ones);
-    a.zero_where(is_one, term)
+pub(crate) fn counted<A: Arithmetic, G: Group<A>>(g: G, terms: G::V, one: G::V, ones: &mut A::V) -> G::V {
+    let are_one = g.eq(terms, one);
+    // To add -0 changes nothing, so that to count is one addition under a mask, where there is such.
+    g.for_each(
+        g.count(are_one, g.splat(-0.0)),
+        #[inline(always)]
+        |_, new| *ones = g.base().add(*ones, new),
+    );
+    g.zero_where(are_one, terms)
 }
 
 /// Knuth's two-sum: `a + b` rounded, and exactly what that rounding lost, whichever of them is larger.
