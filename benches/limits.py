@@ -23,20 +23,23 @@ Loops
 - `spill` are vector moves from and to the stack, `jump` conditional jumps, both per iteration: what a loop could do
   without.
 
-The models of cores that are not among those (CORES, RULES): pipes for vectors, each starts an operation a cycle.
+The models of cores that are not among those (CORES): pipes for vectors, each starts an operation a cycle.
 
                                             Zen 4       Zen 5       Golden Cove, 256    512
     multiplications, FMA                    0, 1        0, 1        0, 1                0, 5
     add, subtract                           2, 3        2, 3        1, 5                0, 5
     max, min, comparisons to a vector       2, 3        2, 3        0, 1                0, 5
+    comparisons of integers to a vector     1, 2        1, 2        0, 1
     shifts                                  2, 3        2, 3        0, 1                0
-    conversions                             2, 3        2, 3        5 and 0, 1          5 and 0, 5
+    conversions                             2, 3        2, 3        0, 1; to another    0, 5; to another
+                                                                    width 5 too         width 5 too
+    rounding to whole numbers               2, 3        2, 3        0, 1 twice          0, 5 twice
     scalef                                  2, 3 twice  2, 3 twice  0, 1                0, 5
     fixupimm                                0, 1        0, 1        0, 1                0, 5
     comparisons to a mask                   0, 1        0, 1        5                   5
-    sign bits to a mask                     0, 1        0, 1        0                   0
-    logic of masks                          -           -           0                   0
-    permutes                                1, 2        1, 2        5; some 1, 5        5
+    sign bits to a mask, logic of masks     0, 1        0, 1        0                   0
+    permutes, moves to and from others      1, 2        1, 2        5; shufps 1, 5      5
+    inserts from memory                     1, 2        1, 2        any                 0, 5
     blends by a vector's sign               0, 1        0, 1        any, three times
     integer add, logic, blends by a mask    any         any         any                 0, 5
     moves between registers, zeros          none        none        none                none
@@ -50,15 +53,15 @@ The models of cores that are not among those (CORES, RULES): pipes for vectors, 
 An operation on 512 bits takes a pipe of 256 twice. The bound is the largest of these, and over all sets of pipes:
 operations that fit no other pipe, over the pipes of the set. Pipes, division, loads and stores were found by timing
 each instruction alone and paired with others on a server core of each (Golden Cove: an Emerald Rapids). Zen 3, of the
-same family as Zen 4, is taken for it, and other cores of Intel for Golden Cove; they were not timed. llvm-mca's number
-for skylake-avx512 shares 512-bit operations among three pipes, of which only two take them: it is too low for loops that
-wait for those.
+same family as Zen 4, is taken for it, and other cores of Intel for Golden Cove; they were not timed. Logic of masks was
+timed on Golden Cove alone. llvm-mca's number is too low for loops that have operations for one pipe and for two: it
+finds ten of pipe 0, ten of pipe 5 and twenty of both to take 10 cycles, not 20.
 
 Times
 - The smallest of many turns that all operations take with each other. Cycles are counted by a chain of dependent
   additions that takes turns with them.
 - L1: three tables fit in it, and are long enough for every loop to settle. The operation's bound is the sum of its
-  passes' by the model of the machine's core, Zen 5 where it is not known. The share is bound over measured. What is not
+  passes' by the model of the machine's core; where it is not known, the newest of its vendor, or Zen 5. The share is bound over measured. What is not
   in the bound: the call, what stands between the loops, and waiting for results.
 - Memory: 2 rows of 16 Mi elements, 64 MiB each. The traffic bound is the time of plain loops that go through memory as
   the kernels do (PASSES), row by row, with vectors of whichever width is faster; they take turns with the operations.
@@ -131,39 +134,40 @@ class Core:
     width: int  # instructions a cycle
 
 
-# What a mnemonic begins with after its `v`; the operations that it is, each by the pipes that can execute it, and those
-# of 512 bits if they are others. The first rule that matches counts.
+# What a mnemonic begins with, as Instruction.kind has it; the operations that it is, each by the pipes that can execute
+# it, and those of 512 bits if they are others. The first rule that matches counts.
 Rule = tuple[str, str, str]
-TO_MASK, MASKED_MOVE, MOVE, ZERO, OF_MASKS = "to mask ", "masked ", "mov", "zero ", "of masks "
+TO_MASK, MASKED, ZERO, OF_MASKS, FROM_MEMORY = "to mask ", "masked ", "zero ", "of masks ", "from memory "
+MOVE = r"mov([au]p|dq)"
+PERMUTE = r"perm|p?(shuf|unpck|broadcast|insr?|extr)|palignr|mov|pmov"
 
 ZEN: list[Rule] = [
-    (ZERO + "|" + OF_MASKS, "", ""),
-    (TO_MASK, "01", "01"),
-    (MASKED_MOVE, "0123", "0123"),
+    (ZERO + "|" + MOVE, "", ""),
+    (TO_MASK + "|" + OF_MASKS, "01", "01"),
+    (MASKED + MOVE, "0123", "0123"),
     (r"scalef", "23 23", "23 23"),
     (r"div", "01 01", "01 01"),
-    (r"fn?m(add|sub)|mul[ps][sd]|blendv|fixup", "01", "01"),
-    (r"cmp|(add|sub|max|min)[ps][sd]|cvt|roundp|p(sll|srl|sra)|p(max|min)", "23", "23"),
-    (r"perm|shuf|unpck|broadcast|insert|extract|p?movmsk|pmov|pcmp|ptest", "12", "12"),
-    (MOVE, "", ""),
+    (r"fn?m(add|sub)|mul[ps][sd]|p?blendv|fixup", "01", "01"),
+    (r"cmp|(add|sub|max|min)[ps][sd]|cvt|roundp|rndscale|p(sll|srl|sra)|p(max|min)", "23", "23"),
+    (f"({FROM_MEMORY})?({PERMUTE}|p?movmsk|pcmp|ptest)", "12", "12"),
     (r"", "0123", "0123"),
 ]
 GOLDEN_COVE: list[Rule] = [
-    (ZERO, "", ""),
-    (OF_MASKS, "0", "0"),
-    (TO_MASK + "pmov", "0", "0"),
+    (ZERO + "|" + MOVE, "", ""),
+    (TO_MASK + "pmov|" + OF_MASKS, "0", "0"),
     (TO_MASK, "5", "5"),
-    (MASKED_MOVE, "015", "05"),
+    (MASKED + MOVE + "|" + FROM_MEMORY + "p?insr?", "015", "05"),
     (r"div", "0", "0 0 5"),
-    (r"blendv", "015 015 015", ""),
+    (r"p?blendv", "015 015 015", ""),
     (r"p?movmsk", "0", ""),
+    (r"cvt(dq2ps|t?ps2dq)", "01", "05"),
     (r"cvt", "5 01", "5 05"),
+    (r"roundp|rndscale", "01 01", "05 05"),
     (r"shufps", "15", "5"),
-    (r"perm|shuf|unpck|broadcast|insert|extract|pmov", "5", "5"),
+    (f"({FROM_MEMORY})?({PERMUTE})", "5", "5"),
     (r"(add|sub)[ps][sd]", "15", "05"),
     (r"p(sll|srl|sra)", "01", "0"),
-    (r"fn?m(add|sub)|mul[ps][sd]|(max|min)[ps][sd]|scalef|fixup|cmp|roundp|pcmp|p(max|min)", "01", "05"),
-    (MOVE, "", ""),
+    (r"fn?m(add|sub)|mul[ps][sd]|(max|min)[ps][sd]|scalef|fixup|cmp|pcmp|p(max|min)", "01", "05"),
     (r"", "015", "05"),
 ]
 
@@ -225,23 +229,31 @@ class Instruction:
     def kind(self) -> str:
         """The mnemonic after its `v`, behind what its operands make of it."""
         name = self.mnemonic.removeprefix("v")
-        if re.match(r"k\w", self.mnemonic):
-            return OF_MASKS + name
-        if self.is_vector and re.match(r"p?cmp|ptestn?m|pmov[bwdq]2m", name) and "%k" in self.text:
+        if self.is_of_masks:
+            # From a general register, it is as a comparison.
+            return (TO_MASK if re.search(r"%[er]\w+,\s*%k", self.text) else OF_MASKS) + name
+        if re.match(r"p?cmp|ptestn?m|pmov[bwdq]2m", name) and "%k" in self.text:
             return TO_MASK + name
         if self.is_vector_move and "{%k" in self.text:
-            return MASKED_MOVE + name
-        if re.match(r"p?xor", name) and len(set(re.findall(r"%[xyz]mm(\d+)", self.text))) == 1:
+            return MASKED + name
+        if re.match(r"p?xor", name) and re.search(r"\s%[xyz]mm(\d+), %[xyz]mm\1, ", self.text):
             return ZERO + name
+        if re.match(r"p?insr?", name) and "(" in self.text:
+            return FROM_MEMORY + name
         return name
+
+    @property
+    def is_of_masks(self) -> bool:
+        return re.match(r"k\w", self.mnemonic) is not None
 
     def operations(self, core: Core) -> list[str]:
         """Each by the pipes that can execute it."""
-        is_load_alone = self.is_vector_load and self.does("mov|broadcast")
-        if self.is_vector_store or is_load_alone or not (self.is_vector or self.kind.startswith(OF_MASKS)):
+        is_load_alone = "(" in self.text and (self.is_of_masks or self.is_vector and self.does(r"mov|p?broadcast"))
+        if self.is_vector_store or is_load_alone or not (self.is_vector or self.is_of_masks):
             return []
         of_256, of_512 = next(rule[1:] for rule in core.rules if re.match(rule[0], self.kind))
         return (of_512 if "%zmm" in self.text else of_256).split() * self.times(core.bits)
+
 
 @dataclass(frozen=True)
 class Pass:
@@ -483,8 +495,8 @@ def cpu(field: str) -> str:
 
 
 def core_here() -> Core:
-    here = cpu("vendor_id"), cpu("cpu family")
-    return next((core for core in CORES if (core.vendor, str(core.family)) == here), CORES[1])
+    of_vendor = [core for core in CORES if core.vendor == cpu("vendor_id")] or [CORES[1]]
+    return next((core for core in of_vendor if str(core.family) == cpu("cpu family")), of_vendor[-1])
 
 
 def report(binary: Path, seconds: float) -> str:

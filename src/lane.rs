@@ -88,7 +88,7 @@ pub(crate) trait Arithmetic: Copy {
         self.select(mask, self.splat(0.0), a)
     }
 
-    /// `number`, and 1 more where the mask, which a comparison made, is true.
+    /// `number`, and 1 more where the mask, which a comparison made, is true. Of a 0 the sign may be lost.
     #[inline(always)]
     fn count(self, mask: Self::M, number: Self::V) -> Self::V {
         self.select(mask, self.add(number, self.splat(1.0)), number)
@@ -106,7 +106,7 @@ pub(crate) trait Arithmetic: Copy {
         self.zero_where(self.eq(weight, self.splat(0.0)), a)
     }
 
-    /// `a`, to be multiplied by a weight: +0 where that is 0, NaN where it is infinite.
+    /// `a`, to be multiplied by a weight: +0 where that is 0, NaN where it is not finite. Of a 0 the sign may be lost.
     #[inline(always)]
     fn to_weigh(self, weight: Self::V, a: Self::V) -> Self::V {
         self.mul_add(weight, self.splat(0.0), self.zero_without(weight, a))
@@ -142,7 +142,8 @@ pub(crate) trait Arithmetic: Copy {
         self.zero_without(weight, self.mul(weight, x))
     }
 
-    /// `weight * x + c` as by [`mul_add`](Self::mul_add), and `c`, which is not -0, where the weight is 0.
+    /// `weight * x + c` as by [`mul_add`](Self::mul_add), and `c`, which is not -0, where the weight is 0. An infinite weight
+    /// is one like others, unlike in [`to_weigh`](Self::to_weigh).
     #[inline(always)]
     fn weigh_add(self, weight: Self::V, x: Self::V, c: Self::V) -> Self::V {
         self.mul_add(weight, self.zero_without(weight, x), c)

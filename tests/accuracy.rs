@@ -119,28 +119,34 @@ fn error_of_sum(got: f32, [a, b]: [f64; 2]) -> f64 {
 }
 
 /// The sigmoid loss of single elements and its gradient. For a label in [0, 1] the two terms of the loss have one sign
-/// and those of the gradient may cancel; for one outside it is the other way round.
+/// and those of the gradient may cancel; for one outside it is the other way round. A large weight of positives makes
+/// normal numbers of gradients that are subnormal without it.
 #[test]
 fn sigmoid_loss() {
     let bits = (0..=u32::MAX / 4096).map(|i| i * 4096 + i.wrapping_mul(2_654_435_761) % 4096);
     let all = bits.map(f32::from_bits).chain(support::SPECIAL.iter().copied());
     let x: Vec<f32> = all.filter(|x| x.is_finite()).collect();
+    let plain = [0.0_f32, 1.0, 0.5, 0.01, 0.999, -0.75, 1.25, 3.0].map(|t| (t, 1.0_f32));
     for backend in backends() {
         let (mut losses, mut gradients) = (Worst::new(), Worst::new());
-        for t in [0.0_f32, 1.0, 0.5, 0.01, 0.999, -0.75, 1.25, 3.0] {
+        for (t, pos_weight) in plain.into_iter().chain([(1.0, 1e6), (0.999, 0.25)]) {
             let (mut loss, mut gradient) = (vec![0.0; x.len()], vec![0.0; x.len()]);
             let (x_rows, targets) = (Rows::new(&x, 1), vec![t; x.len()]);
             SigmoidCrossEntropy::new()
+                .pos_weight(pos_weight)
                 .reduction(Reduction::Sum)
                 .backend(backend)
                 .losses_grad(x_rows, Rows::new(&targets, 1), &mut loss, RowsMut::new(&mut gradient, 1))
                 .unwrap();
             for ((&x, &loss), &gradient) in x.iter().zip(&loss).zip(&gradient) {
-                let (x, t) = (f64::from(x), f64::from(t));
-                let at = || format!("logit {x:e}, label {t}");
-                let terms = [(1.0 - t) * reference::softplus(x), t * reference::softplus(-x)];
-                losses.see_error(error_of_sum(loss, terms), at);
-                let terms = [(1.0 - t) * reference::sigmoid(x), -t * reference::sigmoid(-x)];
+                let (x, t, w) = (f64::from(x), f64::from(t), f64::from(pos_weight));
+                let at = || format!("logit {x:e}, label {t}, weight {w}");
+                let terms = [(1.0 - t) * reference::softplus(x), w * t * reference::softplus(-x)];
+                // A weight is one more rounding, of what may be subnormal.
+                if w == 1.0 {
+                    losses.see_error(error_of_sum(loss, terms), at);
+                }
+                let terms = [(1.0 - t) * reference::sigmoid(x), -w * t * reference::sigmoid(-x)];
                 gradients.see_error(error_of_sum(gradient, terms), at);
             }
         }

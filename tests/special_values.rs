@@ -824,6 +824,11 @@ fn table_3_8_binary_cross_entropy_with_logits() {
             0.261_594_155_955_764_85,
         ),
         ("pos_weight 0, x=-inf, t=1", PLAIN.pos_weight(0.0), -INF, 1.0, 0.0, 0.0),
+        ("t = +inf", PLAIN, 1.0, INF, GNAN, -GINF),
+        ("t = -inf", PLAIN, -1.0, -INF, GNAN, GINF),
+        ("pos_weight 3, t = +inf", PLAIN.pos_weight(3.0), 1.0, INF, GNAN, -GINF),
+        ("pos_weight 3, t = -inf", PLAIN.pos_weight(3.0), -1.0, -INF, GNAN, GINF),
+        ("t = NaN", PLAIN, 1.0, NAN, GNAN, GNAN),
     ];
     let mut table = Table::new();
     for &(name, config, x, t, loss, gradient) in rows {

@@ -2,14 +2,15 @@
 //!
 //! ```text
 //! with the smoothed t and 1 - t, each from the label itself: t (1 - s) + s / 2 and (1 - t) (1 - s) + s / 2
-//! a = pos_weight t,  b = 1 - t,  e = exp(-|x|),  near = b if x >= 0, else -a
+//! a = pos_weight t,  b = 1 - t,  e = exp(-|x|);  near = b and far = -a if x >= 0, else near = -a and far = b
 //! (1)  loss   = a softplus(-x) + b softplus(x) = near x + (a + b) log1p(e)
-//! (2)  dL/dx  = b sigmoid(x) - a sigmoid(-x) = near - (a + b) sign(x) e / (1 + e)
+//! (2)  dL/dx  = b sigmoid(x) - a sigmoid(-x) = (near + far e) / (1 + e)
+//! (3)         = near - sign(x) e / (1 + e), where a + b = 1
 //! ```
 //!
 //! A term whose weight is 0 is 0 whatever the logit is, so an infinite logit on the right side costs nothing. For t in
-//! [0, 1] nothing cancels in (1), and both numbers of (2) are at most twice the larger of its two terms, so what is
-//! rounded away is small beside that.
+//! [0, 1] nothing cancels in (1), and neither sigmoid of (2) is found as 1 minus the other. Both numbers of (3) are at
+//! most twice the larger of the two products with sigmoids, so what is rounded away is small beside that.
 
 use super::elementwise::neg;
 use super::short::{Layout, columns_of, weights_of};
@@ -44,10 +45,12 @@ impl Logits<'_> {
         let w = l.select(l.eq(t, l.splat(self.ignore_value)), l.splat(0.0), w);
         let a = l.mul(pos_weight, l.mul_add(t, on, off));
         let b = l.mul_add(l.sub(l.splat(1.0), t), on, off);
-        let near = l.select(l.is_negative(x), neg(l, a), b);
-        let (total, [e, far]) = (l.add(a, b), exp_and_far(l, x));
-        let loss = l.weigh_add(near, x, l.weigh(total, log1p_of_scaled(l, e)));
-        let gradient = l.mul_add(neg(l, total), far, near);
+        let (is_negative, minus_a, one) = (l.is_negative(x), neg(l, a), l.splat(scaled_one::<A>()));
+        let (near, far) = (l.select(is_negative, minus_a, b), l.select(is_negative, b, minus_a));
+        let e = scaled_exp_of_minus_size(l, x);
+        let loss = l.weigh_add(near, x, l.weigh(l.add(a, b), log1p_of_scaled(l, e)));
+        // Both sides of the fraction scaled. The weights are in it, so that a small result is rounded once.
+        let gradient = l.div(l.mul_add(far, e, l.mul(near, one)), l.add(one, e));
         (l.mul(l.weigh(w, gradient), scale), l.weigh(w, loss))
     }
 }
@@ -198,23 +201,22 @@ impl<R: Arithmetic, Y: Layout<R>> short::Terms<R, 1> for Weighted<'_, R, Y> {
     }
 }
 
-/// Gradient and loss of an element where the targets are all there is: then a + b is 1, and only what is infinite or
-/// NaN in it is left to do.
+/// Gradient, by (3), and loss of an element where the targets are all there is: then a + b is 1, and an infinite or NaN
+/// label makes the loss NaN by `near`.
 #[inline(always)]
 fn plain<A: Arithmetic>(l: A, x: A::V, t: A::V, scale: A::V) -> (A::V, A::V) {
     let near = l.sub(l.select(l.is_negative(x), l.splat(0.0), l.splat(1.0)), t);
-    let [e, far] = exp_and_far(l, x);
+    let e = scaled_exp_of_minus_size(l, x);
+    let other_side = l.div(e, l.add(l.splat(scaled_one::<A>()), e));
+    let signed = l.bits_or(other_side, l.bits_and(x, l.splat(-0.0)));
     let loss = l.mul_add(near, l.to_weigh(near, x), log1p_of_scaled(l, e));
-    (l.mul(l.sub(near, far), scale), loss)
+    (l.mul(l.sub(near, signed), scale), loss)
 }
 
-/// e, scaled, and e / (1 + e) with the sign of x: the sigmoid of what is on the other side of 0.
+/// e, scaled.
 #[inline(always)]
-fn exp_and_far<A: Arithmetic>(l: A, x: A::V) -> [A::V; 2] {
-    let sign_bit = l.splat(-0.0);
-    let e = scaled_exp_nonpos(l, l.bits_or(x, sign_bit));
-    let far = l.div(e, l.add(l.splat(scaled_one::<A>()), e));
-    [e, l.bits_or(far, l.bits_and(x, sign_bit))]
+fn scaled_exp_of_minus_size<A: Arithmetic>(l: A, x: A::V) -> A::V {
+    scaled_exp_nonpos(l, l.bits_or(x, l.splat(-0.0)))
 }
 
 /// The share of a row whose elements are terms of their own, each with the weight of its class.

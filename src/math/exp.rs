@@ -36,7 +36,7 @@ pub(crate) const OVER_TWO_64: f32 = 1.0 / TWO_64;
 /// The factor of a table of powers. Its inverse is nearly a float too.
 const KAPPA: f32 = 1.386_435_7;
 
-/// -191 ln 2, where the power 2^(n + 64) has the bits of 0, and so the result is 0.
+/// -191 ln 2, where the power 2^(n + 64) has the bits of 0, and so the result is 0. For whole powers.
 const LOWEST: f32 = -132.391_11;
 
 /// exp(x) for x <= 0: at most 1, and 1 only where it rounds to 1. -inf gives 0, NaN gives NaN.
@@ -49,7 +49,7 @@ pub(crate) fn exp_nonpos<L: Arithmetic>(l: L, x: L::V) -> L::V {
 }
 
 /// `scaled_one() * exp(x)` for x <= 0, which is never subnormal: sums of it keep all digits, and in a product the power
-/// of two can be taken out by the last rounding. Below -132.4 it is 0.
+/// of two can be taken out by the last rounding. Below about -132 it is 0.
 #[inline(always)]
 pub(crate) fn scaled_exp_nonpos<L: Arithmetic>(l: L, x: L::V) -> L::V {
     if L::FUSED {
@@ -124,8 +124,8 @@ mod eighths {
     const UNIT: f32 = 1.0 / 268_435_456.0;
     /// 1.5 * 2^20, of which the last bit is worth 1/8.
     const MAGIC: f32 = 1_572_864.0;
-    /// What [`shifted`] gives for -191 ln 2, as [`LOWEST`](super::LOWEST).
-    pub(super) const LOWEST: f32 = (MAGIC - 191.0) * UNIT;
+    /// What [`shifted`] gives for -190 ln 2: the power 2^(n + 64) is subnormal below.
+    pub(super) const LOWEST: f32 = (MAGIC - 190.0) * UNIT;
 
     /// KAPPA 2^(k/8), k = 0..8
     const EIGHTHS: [f32; 8] =
@@ -152,7 +152,7 @@ mod eighths {
     const E2: f32 = 0.500_06;
     const E3: f32 = 0.166_62;
 
-    /// n and the number that takes its finer bits.
+    /// n plus the number that takes its finer bits.
     #[inline(always)]
     pub(super) fn shifted<L: Arithmetic>(l: L, x: L::V) -> L::V {
         l.mul_add(x, l.splat(LOG2_E * UNIT), l.splat(MAGIC * UNIT))

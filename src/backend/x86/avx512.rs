@@ -44,9 +44,8 @@ impl Arithmetic for Token {
         zero_without(weight: __m512, a: __m512) -> __m512 {
             _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(weight, _mm512_setzero_ps()), a)
         }
-        // What becomes of `a`, by four bits for each kind of number that a weight is.
         to_weigh(weight: __m512, a: __m512) -> __m512 {
-            _mm512_fixupimm_ps::<0>(a, weight, _mm512_set1_epi32(ZERO_OF_ZERO | NAN_OF_INFINITE))
+            _mm512_fixupimm_ps::<0>(a, weight, _mm512_set1_epi32(BY_KIND))
         }
 
         scale(a: __m512, n: __m512) -> Option<__m512> { Some(_mm512_scalef_ps(a, n)) }
@@ -89,9 +88,9 @@ impl Arithmetic for Token {
     }
 }
 
-// Of `vfixupimmps`: kind 2 is a zero and 4 and 5 are infinite; 8 makes +0 of it, 3 a NaN, and 0 leaves it.
-const ZERO_OF_ZERO: i32 = 8 << (4 * 2);
-const NAN_OF_INFINITE: i32 = 3 << (4 * 4) | 3 << (4 * 5);
+/// What `vfixupimmps` makes of a number, by four bits for each kind that a weight may be of: for NaN (kinds 0 and 1) and
+/// infinities (4 and 5) NaN, which is 3; for zeros (2) +0, which is 8; for others the number itself, which is 0.
+const BY_KIND: i32 = 0x33_0833;
 
 #[allow(unsafe_code, reason = "intrinsics")]
 impl Lane for Token {
