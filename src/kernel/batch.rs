@@ -22,10 +22,10 @@ impl<K: RowLoss> Batch<'_, '_, K> {
         // To make room for many rows takes a tenth of a call of few.
         let (mut few, mut many);
         let mut pending = if self.table.as_rows().rows() <= LANES {
-            few = Room::<1>::NEW;
+            few = Room::<1>::new();
             few.pending(losses)
         } else {
-            many = Room::<CHUNKS>::NEW;
+            many = Room::<CHUNKS>::new();
             many.pending(losses)
         };
         Backend::run(backend, AllRows { batch: self, pending: &mut pending });
@@ -314,10 +314,12 @@ struct Room<const N: usize> {
 }
 
 impl<const N: usize> Room<N> {
-    const NEW: Self = {
+    /// Not a constant, which would be copied.
+    #[inline(always)]
+    fn new() -> Self {
         let zeros = [[0.0; LANES]; N];
         Self { marks: zeros, weights: [[1.0; LANES]; N], linear: zeros, slope: zeros, r: zeros }
-    };
+    }
 
     fn pending<'a>(&'a mut self, losses: Option<&'a mut [f32]>) -> Pending<'a> {
         let Self { marks, weights, linear, slope, r } = self;
@@ -427,8 +429,8 @@ impl Pending<'_> {
         for row in (row..end).step_by(L::N) {
             store::<L, _>(l, row, self.losses_of::<L, _>(l, has_log, row), &mut losses);
         }
-        let losses = losses.as_flattened().get(..end - first).unwrap_or_default();
-        self.sum.add(losses);
+        let losses = losses.as_flattened();
+        self.sum.add(losses, end - first);
         if let Some(to) = self.losses.as_mut().and_then(|to| to.get_mut(first..end)) {
             for (to, &loss) in to.iter_mut().zip(losses) {
                 *to = loss;
@@ -459,19 +461,23 @@ struct Sum([f64; Self::PARTS]);
 impl Sum {
     const PARTS: usize = 8;
 
-    /// Of the next rows, which are a multiple of `PARTS` unless they are the last.
+    /// Of the next rows, which are a multiple of `PARTS` unless they are the last: the first of `losses`.
     #[inline(always)]
-    fn add(&mut self, losses: &[f32]) {
-        let (parts, rest) = losses.as_chunks::<{ Self::PARTS }>();
+    fn add(&mut self, losses: &[f32], rows: usize) {
+        let (parts, _) = losses.as_chunks::<{ Self::PARTS }>();
         // In registers: where the compiler does not know that the losses are elsewhere, it adds them one by one.
         let mut sums = self.0;
-        for part in parts {
+        for part in parts.iter().take(rows / Self::PARTS) {
             for (sum, &loss) in sums.iter_mut().zip(part) {
                 *sum += f64::from(loss);
             }
         }
-        for (sum, &loss) in sums.iter_mut().zip(rest) {
-            *sum += f64::from(loss);
+        let rest = rows % Self::PARTS;
+        if let Some(part) = parts.get(rows / Self::PARTS).filter(|_| rest > 0) {
+            // To all sums, since stores under a mask are slow and are not handed on to loads.
+            for (i, (sum, &loss)) in sums.iter_mut().zip(part).enumerate() {
+                *sum += if i < rest { f64::from(loss) } else { 0.0 };
+            }
         }
         self.0 = sums;
     }
