@@ -302,16 +302,36 @@ pub(crate) fn map_in_place<L: Lane>(
     }
 }
 
+/// Units from what is read of a row that is too long for the caches to what is brought near meanwhile: two pages of memory,
+/// of which processors do not look beyond the first by themselves.
+const UNITS_AHEAD: usize = 32;
+
 /// `f` of every vector of a row that is too long for the caches, written past them where it goes to another place: what
 /// is written is not read before, and pushes nothing out.
 #[inline(always)]
 pub(crate) fn map_streamed<L: Lane>(l: L, span: &mut Span<'_>, f: impl Fn(Vs<L>) -> Vs<L> + Copy) {
-    let f = {
+    let g = l.group();
+    let f_of_walk = {
         #[inline(always)]
         |x, []: [Vs<L>; 0]| (f(x), [])
     };
+    let load = {
+        #[inline(always)]
+        |row: &[f32], at: Place| {
+            prefetch(g, row, Place { unit: at.unit + UNITS_AHEAD, ..at });
+            load_whole(g, row, at)
+        }
+    };
     let Some((from, to)) = span.both() else {
-        walk(l, span, 0.0, [], f);
+        let row = span.write();
+        let quads = row.len() / (QUAD * LANES);
+        for at in places::<L, L::Group>(0..quads) {
+            if let Some(x) = load(row, at) {
+                store_whole(g, row, at, f(x));
+            }
+        }
+        let tail = row.get_mut(quads * QUAD * LANES..).unwrap_or_default();
+        walk(l, &mut Span::in_place(tail), 0.0, [], f_of_walk);
         return;
     };
     // From where on a whole chunk is aligned as any vector wants to be.
@@ -326,13 +346,12 @@ pub(crate) fn map_streamed<L: Lane>(l: L, span: &mut Span<'_>, f: impl Fn(Vs<L>)
         return;
     };
     for at in places::<L, L::Group>(0..end / (QUAD * LANES)) {
-        if let Some(x) = load_whole(l.group(), from, at) {
-            let (y, []) = f(x, []);
-            stream(l.group(), to, at, y);
+        if let Some(x) = load(from, at) {
+            stream(g, to, at, f(x));
         }
     }
     l.fence();
     for (from, to) in [(from_head, to_head), (from_tail, to_tail)] {
-        walk(l, &mut Span::apart(from, to), 0.0, [], f);
+        walk(l, &mut Span::apart(from, to), 0.0, [], f_of_walk);
     }
 }
