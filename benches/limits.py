@@ -61,8 +61,8 @@ Times
 - The smallest of many turns that all operations take with each other. Cycles are counted by a chain of dependent
   additions that takes turns with them.
 - L1: three tables fit in it, and are long enough for every loop to settle. The operation's bound is the sum of its
-  passes' by the model of the machine's core; where it is not known, the newest of its vendor, or Zen 5. The share is bound over measured. What is not
-  in the bound: the call, what stands between the loops, and waiting for results.
+  passes' by the model of the machine's core; where it is not known, the newest of its vendor, or Zen 5. The share is
+  bound over measured. What is not in the bound: the call, what stands between the loops, and waiting for results.
 - Memory: 2 rows of 16 Mi elements, 64 MiB each. The traffic bound is the time of plain loops that go through memory as
   the kernels do (PASSES), row by row, with vectors of whichever width is faster; they take turns with the operations.
   The port bound is that of the loops over long rows. The share is the larger of the two over measured. It may exceed
@@ -255,12 +255,15 @@ class Instruction:
         return (of_512 if "%zmm" in self.text else of_256).split() * self.times(core.bits)
 
 
+Weight = Callable[[Instruction], float]  # of an instruction in a sum over those executed
+
+
 @dataclass(frozen=True)
 class Pass:
     """A pass over the elements, as it was executed from one visit of its loop's head to the last."""
 
-    name: str
     code: list[Instruction]
+    length: int  # of the table
     iterations: int
     elements: int  # of an iteration
 
@@ -268,8 +271,24 @@ class Pass:
     def counts(self) -> Counter[Instruction]:
         return Counter(self.code)
 
-    def per_iteration(self, count: int) -> float:
-        return count / self.iterations
+    @property
+    def name(self) -> str:
+        """After what its instructions do."""
+
+        def often(weight: Weight) -> bool:
+            return total(self.counts, weight) >= self.length / 32
+
+        def does(pattern: str) -> Weight:
+            return lambda i: i.does(pattern)
+
+        names = {"exp": "fn?m(add|sub)", "max": "max", "scale": "mul"}
+        parts = [next((name for name, pattern in names.items() if often(does(pattern))), "subtract")]
+        parts += ["divide"] * often(does("div"))
+        parts += ["store"] * often(lambda i: i.is_vector_store and not i.is_spill)
+        return " + ".join(parts)
+
+    def per_iteration(self, weight: Weight) -> float:
+        return total(self.counts, weight) / self.iterations
 
     def per_16(self, cycles: float) -> float:
         return cycles * 16 / (self.iterations * self.elements)
@@ -282,6 +301,10 @@ class Pass:
         return self.per_16(mca(self.code, cpu))
 
 
+def total(counts: Counter[Instruction], weight: Weight) -> float:
+    return sum(count * weight(instruction) for instruction, count in counts.items())
+
+
 def busiest_unit(counts: Counter[Instruction], core: Core) -> float:
     """Cycles that it needs."""
     work: Counter[str] = Counter()
@@ -292,14 +315,11 @@ def busiest_unit(counts: Counter[Instruction], core: Core) -> float:
     sets = [set(some) for size in range(1, len(pipes) + 1) for some in combinations(pipes, size)]
     busy = [sum(count for pipes, count in work.items() if set(pipes) <= some) / len(some) for some in sets]
 
-    def total(weight: Callable[[Instruction], float]) -> float:
-        return sum(count * weight(instruction) for instruction, count in counts.items())
-
     return max(
         *busy,
-        total(lambda i: core.division_cycles["%zmm" in i.text] if i.does("div") else 0),
-        total(lambda i: i.times(core.bits) if i.is_vector_load else 0) / 2,
-        total(lambda i: i.times(256) if i.is_vector_store else 0) / core.stores,
+        total(counts, lambda i: core.division_cycles["%zmm" in i.text] if i.does("div") else 0),
+        total(counts, lambda i: i.times(core.bits) if i.is_vector_load else 0) / 2,
+        total(counts, lambda i: i.times(256) if i.is_vector_store else 0) / core.stores,
         counts.total() / core.width,
     )
 
@@ -403,17 +423,7 @@ def make_pass(
     # The first iteration may stand before the loop, or the last behind it.
     indivisible = 1 if rows == 1 else classes
     elements = indivisible * 2 ** round(log2(rows * classes / indivisible / len(times)))
-    return Pass(describe(Counter(executed), rows * classes), executed, len(times) - 1, elements)
-
-
-def describe(executed: Counter[Instruction], length: int) -> str:
-    def often(pattern: str) -> bool:
-        return sum(count for i, count in executed.items() if i.does(pattern)) >= length / 32
-
-    parts = ["exp" if often("fn?m(add|sub)") else "max" if often("max") else "scale" if often("mul") else "subtract"]
-    stores = sum(count for i, count in executed.items() if i.is_vector_store and not i.is_spill)
-    parts += ["divide"] * often("div") + ["store"] * (stores >= length / 32)
-    return " + ".join(parts)
+    return Pass(executed, rows * classes, len(times) - 1, elements)
 
 
 def times(binary: Path, seconds: float) -> dict[str, dict[str, float]]:
@@ -436,12 +446,10 @@ def table(header: str, rows: Iterable[Sequence[object]]) -> str:
 
 def loops_table(found: dict[str, list[Pass]]) -> str:
     def row(op: str, part: Pass) -> list[object]:
-        instructions = part.per_iteration(len(part.code))
-        spills = part.per_iteration(sum(count for i, count in part.counts.items() if i.is_spill))
-        jumps = part.per_iteration(sum(count for i, count in part.counts.items() if i.is_conditional_jump))
+        weights: list[Weight] = [lambda _: 1, lambda i: i.is_spill, lambda i: i.is_conditional_jump]
         bounds = [*map(part.bound_by_mca, MCA_CPUS), *map(part.bound, CORES)]
         cells = ["-" if isnan(bound) else f"{bound:.2f}" for bound in bounds]
-        counts = [f"{count:.1f}".removesuffix(".0") for count in (instructions, spills, jumps)]
+        counts = [f"{part.per_iteration(weight):.1f}".removesuffix(".0") for weight in weights]
         return [op, part.name, part.elements, *counts, *cells]
 
     header = "|".join(["op|pass|elements|instructions|spill|jump", *MCA_CPUS, *(core.name for core in CORES)])
@@ -514,8 +522,8 @@ def report(binary: Path, seconds: float) -> str:
     ports = {op: clock * sum(part.bound(core) for part in parts) / 16 for op, parts in found.items()}
     plain = fastest(measured["plain"])
     return "\n\n".join([
-        f"{cpu('model name')} at {1 / clock:.2f} GHz, with the model of {core.name}. Bounds of the loops, in cycles per 16 "
-        "elements:",
+        f"{cpu('model name')} at {1 / clock:.2f} GHz, with the model of {core.name}. Bounds of the loops, in "
+        "cycles per 16 elements:",
         loops_table(found),
         "Tables in L1:",
         l1_table(found, measured["L1"], clock, core),
