@@ -4,17 +4,13 @@ use super::span::{Place, Vs, load_part, load_whole};
 use super::sums::fold;
 use super::{Arithmetic, BLOCK, Group, LANES, Lane, QUAD, QUADS, groups};
 
-/// Whole blocks of the shortest row in which the block with the maximum is treated apart: in fewer, to know it costs more
-/// than it saves.
-const FEWEST: usize = 4;
-
 #[derive(Clone, Copy)]
 pub(crate) struct Peak {
     /// At least the least finite number, so that -inf less it is -inf and not NaN. A NaN may be passed over: what
     /// depends on every element sees it.
     pub(crate) largest: f32,
-    /// In a row of many whole blocks, one that has it: the first of the lowest lane that has it, on every backend; the
-    /// last if none has, which are NaN then or behind the whole blocks.
+    /// In a row of more than a block, one that has it: the first of the lowest lane that has it, on every backend; what is
+    /// behind the whole blocks, if none has.
     pub(super) block: Option<usize>,
 }
 
@@ -56,7 +52,7 @@ impl Peak {
         );
         // -0 and +0 are equal, and which of them a maximum gives depends on the order: + 0.0 leaves only +0.
         let largest_of_all = l.first(largest) + 0.0;
-        if blocks < FEWEST {
+        if row.len() <= BLOCK {
             return Self { largest: largest_of_all, block: None };
         }
 
@@ -70,8 +66,8 @@ impl Peak {
                 };
             }
         }
-        let number = lane.and_then(|lane| of_lanes.get(lane)).map_or(blocks - 1, |number| number.to_bits() as usize);
-        Self { largest: largest_of_all, block: Some(number.min(blocks - 1)) }
+        let number = lane.and_then(|lane| of_lanes.get(lane)).map_or(blocks, |number| number.to_bits() as usize);
+        Self { largest: largest_of_all, block: Some(number.min(blocks)) }
     }
 }
 

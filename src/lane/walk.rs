@@ -39,8 +39,8 @@ pub(crate) fn walk_large<L: Lane, const I: usize, const J: usize>(
 /// [`walk`], where the first term is not negative, is at most `one`, and is not summed but counted if it is `one`:
 /// returns the count too.
 ///
-/// In a row of many blocks `one` is sought in that of the peak alone, which goes last, and behind the whole blocks:
-/// there the first is found, and the sum of a row with a second needs no such care.
+/// In a row of many blocks `one` is sought in that of the peak alone, which goes last of the whole ones: there the first
+/// is found, and the sum of a row with a second needs no such care.
 #[inline(always)]
 pub(crate) fn walk_without<L: Lane, const I: usize, const J: usize>(
     l: L,
@@ -110,11 +110,11 @@ impl<const I: usize> Pass<'_, I> {
     ) -> (f32, [f32; J]) {
         let len = span.read().len();
         let blocks = len / BLOCK;
-        // The block of the peak takes the last place of the whole ones.
+        // The block of the peak takes the last place of the whole ones, if it is one of them.
         let (plain, last) = match without {
             None => (blocks, usize::MAX),
             Some((_, Peak { block: None, .. })) => (0, usize::MAX),
-            Some((_, Peak { block: Some(block), .. })) => (blocks.saturating_sub(1), block),
+            Some((_, Peak { block: Some(block), .. })) => (blocks - usize::from(block < blocks), block),
         };
         let place_of = |i: usize| match i {
             i if i < plain => i + usize::from(i >= last),
@@ -144,8 +144,8 @@ impl<const I: usize> Pass<'_, I> {
         let whole = if without.is_some() && L::N > 1 { len / (QUAD * LANES) } else { 0 };
         let g = l.group();
         for i in unrolled..len.div_ceil(BLOCK) {
-            let one = without.and_then(|(one, _)| if i < plain { None } else { Some(one) });
             let block = place_of(i);
+            let one = without.and_then(|(one, peak)| peak.block.is_none_or(|of_peak| of_peak == block).then_some(one));
             let (start, end) = (block * QUADS, ((block + 1) * QUADS).min(len.div_ceil(QUAD * LANES)));
             for quad in start..end.min(whole) {
                 add_unit(
