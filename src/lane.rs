@@ -9,7 +9,7 @@ mod walk;
 pub(crate) use group::{Eight, Four, Group};
 pub(crate) use peak::Peak;
 pub(crate) use span::{Span, Stream};
-pub(crate) use sums::{across, counted, ordered, swapped, two_sum, without_top};
+pub(crate) use sums::{across, counted, two_sum};
 pub(crate) use walk::{map_in_place, map_streamed, walk, walk_large, walk_terms, walk_without};
 
 /// Virtual lanes: in every sum, element `i` belongs to lane `i % LANES`, however many lanes a register has.

@@ -1,4 +1,4 @@
-//! Rows long enough for the other ways through them: four blocks of 128 elements, from where on exponentials of 1 are
+//! Rows long enough for the other ways through them: more than a block of 128 elements, from where on exponentials of 1 are
 //! sought in the block of the maximum alone; more than 2^18 elements, of which the fused family finds the statistics with
 //! one read of memory; and more than 2^21, where the blocks of that begin to grow. Against the reference, and the same
 //! bits in a family.
@@ -11,8 +11,27 @@ use support::{Rng, Worst, backends, bound, same_bits, to_f64, ulp};
 use xent::loss::{Kind, Loss, Target};
 use xent::{Backend, IntoTargets, LogSoftmax, Softmax, SoftmaxCrossEntropy, reference};
 
-const LENGTHS: [usize; 12] =
-    [511, 512, 513, 2047, 2048, 2049, 4096, 5003, 1 << 18, (1 << 18) + 1, BEYOND_THE_CACHES, LONGEST];
+const LENGTHS: [usize; 19] = [
+    129,
+    130,
+    255,
+    256,
+    257,
+    300,
+    384,
+    511,
+    512,
+    513,
+    2047,
+    2048,
+    2049,
+    4096,
+    5003,
+    1 << 18,
+    (1 << 18) + 1,
+    BEYOND_THE_CACHES,
+    LONGEST,
+];
 /// Read once for its statistics; neither whole blocks nor whole vectors.
 const BEYOND_THE_CACHES: usize = (1 << 18) + 5003;
 /// Of this, few rows, for the time.
@@ -108,6 +127,22 @@ fn are_near_the_reference() {
                         assert_eq!(g.to_bits(), got[i].to_bits(), "{backend}: element {i} of {len}, row {n}");
                     }
                 }
+            }
+        }
+    }
+}
+
+/// The least finite number is what stands for a maximum until one is found.
+#[test]
+fn the_least_number_is_a_maximum() {
+    for len in LENGTHS.into_iter().filter(|&len| len <= 5003) {
+        for place in [0, len / 2, len - 1] {
+            let (mut x, mut expected) = (vec![f32::NEG_INFINITY; len], vec![0.0; len]);
+            (x[place], expected[place]) = (f32::MIN, 1.0);
+            for backend in backends() {
+                assert_eq!(softmax(backend, &x), expected, "{backend}: {place} of {len}");
+                let totals = SoftmaxCrossEntropy::new().backend(backend).loss(&x, &[place as u64]).unwrap();
+                assert_eq!(totals.sum, 0.0, "{backend}: {place} of {len}");
             }
         }
     }

@@ -189,7 +189,7 @@ impl short::Columns for AddUp<'_, '_> {
         columns: &mut [R::V],
         _: &mut [R::V],
     ) {
-        let (_, [linear]) = if self.by_columns {
+        let [linear] = if self.by_columns {
             layout.sums(r, columns, &mut short::Themselves)
         } else {
             // Of columns: no row is along the lanes without `fill`.

@@ -15,8 +15,7 @@ use super::batch::ROWS;
 use super::softmax::{Ahead, rest_of_all};
 use crate::Rows;
 use crate::lane::{
-    Arithmetic, BLOCK, COLUMNS, Four, Grid, Group, LANES, Lane, Op, Span, Stream, counted, ordered, place, two_sum,
-    without_top,
+    Arithmetic, BLOCK, COLUMNS, Four, Grid, Group, LANES, Lane, Op, Span, Stream, counted, place, two_sum,
 };
 use crate::math::{scaled_exp_nonpos, scaled_one};
 use core::ops::Range;
@@ -357,9 +356,6 @@ pub(super) fn max<A: Arithmetic>(a: A, layout: impl Layout<A>, columns: &[A::V])
 
 /// What a pass over columns does with one of them, or with four side by side.
 pub(crate) trait Terms<R: Arithmetic, const J: usize> {
-    /// Whether the first terms are scaled exponentials, whose largest, [`scaled_one`], is kept apart.
-    const ONE_APART: bool = false;
-
     /// What the columns become, and what of them is added up. `first` is the number of the first.
     fn of<G: Group<R>>(&mut self, g: G, first: usize, x: G::V) -> (G::V, [G::V; J]);
 }
@@ -400,95 +396,31 @@ pub(super) fn weights_of<R: Arithmetic, G: Group<R>>(
     )
 }
 
-/// Sums over rows, or over a part of each. That of exponentials keeps the largest apart, the top, by a tournament: of two
-/// tops, the less goes into the sum. No exponential is compared with 1, and none is counted.
-#[derive(Clone, Copy)]
-struct Added<A: Arithmetic, const J: usize> {
-    sums: [A::V; J],
-    /// Of the first terms, if that is kept apart.
-    top: A::V,
-    top_apart: bool,
-}
-
-impl<A: Arithmetic, const J: usize> Added<A, J> {
-    #[inline(always)]
-    fn nothing(a: A, top_apart: bool) -> Self {
-        Self { sums: [a.splat(0.0); J], top: a.splat(0.0), top_apart }
-    }
-
-    /// The terms of two elements.
-    #[inline(always)]
-    fn of_two(a: A, top_apart: bool, x: [A::V; J], y: [A::V; J]) -> Self {
-        let mut added = Self { sums: add_each(a, x, y), ..Self::nothing(a, top_apart) };
-        if let (true, Some(sum), Some(&x), Some(&y)) = (top_apart, added.sums.first_mut(), x.first(), y.first()) {
-            (*sum, added.top) = ordered(a, x, y);
-        }
-        added
-    }
-
-    /// The terms of some columns: four, or fewer and 0 behind them.
-    #[inline(always)]
-    fn of_columns(a: A, top_apart: bool, terms: [[A::V; COLUMNS]; J], columns: usize) -> Self {
-        let mut added = Self::nothing(a, top_apart);
-        for (j, (sum, terms)) in added.sums.iter_mut().zip(terms).enumerate() {
-            let [x, y, ..] = terms;
-            (*sum, added.top) = match columns {
-                _ if j > 0 || !top_apart => (Group::<A>::sum(Four(a), terms), added.top),
-                ..=2 => ordered(a, x, y),
-                _ => without_top(a, terms),
-            };
-        }
-        added
-    }
-
-    /// Adds others: the first, or more.
-    #[inline(always)]
-    fn join(&mut self, a: A, others: Self, are_first: bool) {
-        self.sums = add_each(a, self.sums, others.sums);
-        if are_first {
-            self.top = others.top;
-        } else {
-            self.meet(a, others.top);
-        }
-    }
-
-    /// How many first terms were kept apart that are [`scaled_one`], and the sums of the others.
-    #[inline(always)]
-    fn total(self, a: A) -> (A::V, [A::V; J]) {
-        // But for that, the top is 0 where all are, or NaN.
-        let ones = a.select(a.eq(self.top, a.splat(scaled_one::<A>())), a.splat(1.0), self.top);
-        (ones, self.sums)
-    }
-
-    /// Brings the tops of two sums together.
-    #[inline(always)]
-    fn meet(&mut self, a: A, top: A::V) {
-        if let (true, Some(sum)) = (self.top_apart, self.sums.first_mut()) {
-            let (less, more) = ordered(a, self.top, top);
-            (*sum, self.top) = (a.add(*sum, less), more);
-        }
-    }
-}
-
-/// How many first terms are [`scaled_one`], if these are kept apart, and the sums over rows side by side.
+/// Scaled exponentials, or 0 and one more in `ones` where they are 1.
 #[inline(always)]
-fn sums_of_rows<L: Lane, R: Group<L>, T: Terms<R, J>, const J: usize>(
+pub(super) fn count_ones<R: Arithmetic, G: Group<R>>(g: G, e: G::V, ones: &mut R::V) -> G::V {
+    counted(g, e, g.splat(scaled_one::<G>()), ones)
+}
+
+/// The sums over rows side by side.
+#[inline(always)]
+fn sums_of_rows<L: Lane, R: Group<L>, const J: usize>(
     l: R,
     columns: &mut [R::V],
-    terms: &mut T,
-) -> (R::V, [R::V; J]) {
+    terms: &mut impl Terms<R, J>,
+) -> [R::V; J] {
     if columns.len() > SHORT { sums_of_lanes(l, columns, terms) } else { sums_of_columns(l, columns, terms) }
 }
 
 /// In the order of a row alone.
 #[inline(always)]
-pub(super) fn sums_of_lanes<L: Lane, R: Group<L>, T: Terms<R, J>, const J: usize>(
+pub(super) fn sums_of_lanes<L: Lane, R: Group<L>, const J: usize>(
     l: R,
     columns: &mut [R::V],
-    terms: &mut T,
-) -> (R::V, [R::V; J]) {
+    terms: &mut impl Terms<R, J>,
+) -> [R::V; J] {
     const STEP: usize = LANES / COLUMNS;
-    let (g, mut ones, none) = (Four(l), l.splat(0.0), [[l.splat(0.0); COLUMNS]; J]);
+    let (g, none) = (Four(l), [[l.splat(0.0); COLUMNS]; J]);
     let pairs = columns.len().div_ceil(2 * LANES);
     let (fours, rest) = columns.as_chunks_mut();
     let whole = fours.len();
@@ -497,15 +429,11 @@ pub(super) fn sums_of_lanes<L: Lane, R: Group<L>, T: Terms<R, J>, const J: usize
         #[inline(always)]
         |chunk: usize, lanes: usize| {
             let i = chunk * STEP + lanes;
-            let mut terms = match fours.get_mut(i) {
+            match fours.get_mut(i) {
                 Some(four) => of_four(l, four, i * COLUMNS, terms),
                 None if i == whole => of_last(l, rest, i * COLUMNS, terms),
-                None => return none,
-            };
-            if let (true, Some(first)) = (T::ONE_APART, terms.first_mut()) {
-                *first = counted::<R, _>(g, *first, g.splat(scaled_one::<R>()), &mut ones);
+                None => none,
             }
-            terms
         }
     };
     let mut parts = [[[l.splat(0.0); COLUMNS]; STEP]; J];
@@ -530,89 +458,7 @@ pub(super) fn sums_of_lanes<L: Lane, R: Group<L>, T: Terms<R, J>, const J: usize
     for (sum, parts) in sums.iter_mut().zip(parts) {
         *sum = come_together(l, parts);
     }
-    (ones, sums)
-}
-
-/// The lanes, four by four, as [`walk`](crate::lane::walk) folds them.
-#[inline(always)]
-fn come_together<A: Arithmetic>(l: A, [a, b, c, d]: [[A::V; COLUMNS]; LANES / COLUMNS]) -> A::V {
-    let g = Four(l);
-    let ((ac, lost_ac), (bd, lost_bd)) = (two_sum(g, a, c), two_sum(g, b, d));
-    let (hi, lost) = two_sum(g, ac, bd);
-    let ([a, b, c, d], [lo_a, lo_b, lo_c, lo_d]) = (hi, g.add(g.add(lost_ac, lost_bd), lost));
-    let ((ac, lost_ac), (bd, lost_bd)) = (two_sum(l, a, c), two_sum(l, b, d));
-    let (lo_ac, lo_bd) = (l.add(l.add(lo_a, lo_c), lost_ac), l.add(l.add(lo_b, lo_d), lost_bd));
-    let (hi, lost) = two_sum(l, ac, bd);
-    let sum = l.add(hi, l.add(l.add(lo_ac, lo_bd), lost));
-    // As in a row alone, an infinite sum is right without its errors.
-    l.select(l.eq(sum, sum), sum, hi)
-}
-
-/// Column after column.
-#[inline(always)]
-fn sums_of_columns<L: Lane, R: Group<L>, T: Terms<R, J>, const J: usize>(
-    l: R,
-    columns: &mut [R::V],
-    terms: &mut T,
-) -> (R::V, [R::V; J]) {
-    let (mut part, mut sums) = (Added::nothing(l, T::ONE_APART), OfBlocks::new(l, T::ONE_APART));
-    let (fours, rest) = columns.as_chunks_mut();
-    let end = fours.len() * COLUMNS;
-    for (i, four) in fours.iter_mut().enumerate() {
-        let four = Added::of_columns(l, T::ONE_APART, of_four(l, four, i * COLUMNS, terms), COLUMNS);
-        part.join(l, four, i % 2 == 0);
-        if i % 2 == 1 {
-            sums.end_block(l, &mut part, i == 1);
-        }
-    }
-    let rest = Added::of_columns(l, T::ONE_APART, of_last(l, rest, end, terms), rest.len());
-    part.join(l, rest, end.is_multiple_of(2 * COLUMNS));
-    if end < 2 * COLUMNS {
-        return part.total(l);
-    }
-    sums.end_block(l, &mut part, false);
-    sums.total(l)
-}
-
-/// Sums of the blocks of short rows, with what their additions lost.
-struct OfBlocks<A: Arithmetic, const J: usize> {
-    hi: Added<A, J>,
-    lo: [A::V; J],
-}
-
-impl<A: Arithmetic, const J: usize> OfBlocks<A, J> {
-    #[inline(always)]
-    fn new(a: A, top_apart: bool) -> Self {
-        let nothing = Added::nothing(a, top_apart);
-        Self { hi: nothing, lo: nothing.sums }
-    }
-
-    /// `hi + lo += part`, and `part` is 0 again.
-    #[inline(always)]
-    fn end_block(&mut self, a: A, part: &mut Added<A, J>, is_first: bool) {
-        if is_first {
-            // Nothing is lost.
-            self.hi = *part;
-        } else {
-            part.meet(a, self.hi.top);
-            self.hi.top = part.top;
-            for ((hi, lo), &part) in self.hi.sums.iter_mut().zip(&mut self.lo).zip(&part.sums) {
-                let (sum, error) = two_sum(a, *hi, part);
-                (*hi, *lo) = (sum, a.add(*lo, error));
-            }
-        }
-        *part = Added::nothing(a, part.top_apart);
-    }
-
-    #[inline(always)]
-    fn total(self, a: A) -> (A::V, [A::V; J]) {
-        let mut total = self.hi;
-        for (hi, lo) in total.sums.iter_mut().zip(self.lo) {
-            // As in a longer row, an infinite sum is right without its errors.
-            *hi = a.select(a.eq(lo, lo), a.add(*hi, lo), *hi);
-        }
-        total.total(a)
-    }
+    sums
 }
 
 /// The terms of columns that are fewer than four.
@@ -644,6 +490,84 @@ fn add_each<A: Arithmetic, const J: usize>(l: A, mut a: [A::V; J], b: [A::V; J])
     a
 }
 
+/// The lanes, four by four, as [`walk`](crate::lane::walk) folds them.
+#[inline(always)]
+fn come_together<A: Arithmetic>(l: A, [a, b, c, d]: [[A::V; COLUMNS]; LANES / COLUMNS]) -> A::V {
+    let g = Four(l);
+    let ((ac, lost_ac), (bd, lost_bd)) = (two_sum(g, a, c), two_sum(g, b, d));
+    let (hi, lost) = two_sum(g, ac, bd);
+    let ([a, b, c, d], [lo_a, lo_b, lo_c, lo_d]) = (hi, g.add(g.add(lost_ac, lost_bd), lost));
+    let ((ac, lost_ac), (bd, lost_bd)) = (two_sum(l, a, c), two_sum(l, b, d));
+    let (lo_ac, lo_bd) = (l.add(l.add(lo_a, lo_c), lost_ac), l.add(l.add(lo_b, lo_d), lost_bd));
+    let (hi, lost) = two_sum(l, ac, bd);
+    let sum = l.add(hi, l.add(l.add(lo_ac, lo_bd), lost));
+    // As in a row alone, an infinite sum is right without its errors.
+    l.select(l.eq(sum, sum), sum, hi)
+}
+
+/// Column after column.
+#[inline(always)]
+fn sums_of_columns<L: Lane, R: Group<L>, const J: usize>(
+    l: R,
+    columns: &mut [R::V],
+    terms: &mut impl Terms<R, J>,
+) -> [R::V; J] {
+    let (mut part, mut sums) = ([l.splat(0.0); J], OfBlocks::new(l));
+    let (fours, rest) = columns.as_chunks_mut();
+    let end = fours.len() * COLUMNS;
+    for (i, four) in fours.iter_mut().enumerate() {
+        part = add_each(l, part, sums_of_four(l, of_four(l, four, i * COLUMNS, terms)));
+        if i % 2 == 1 {
+            sums.end_block(l, &mut part, i == 1);
+        }
+    }
+    part = add_each(l, part, sums_of_four(l, of_last(l, rest, end, terms)));
+    if end < 2 * COLUMNS {
+        return part;
+    }
+    sums.end_block(l, &mut part, false);
+    sums.total(l)
+}
+
+/// Sums of the blocks of short rows, with what their additions lost.
+struct OfBlocks<A: Arithmetic, const J: usize> {
+    hi: [A::V; J],
+    lo: [A::V; J],
+}
+
+impl<A: Arithmetic, const J: usize> OfBlocks<A, J> {
+    #[inline(always)]
+    fn new(a: A) -> Self {
+        let zero = [a.splat(0.0); J];
+        Self { hi: zero, lo: zero }
+    }
+
+    /// `hi + lo += part`, and `part` is 0 again.
+    #[inline(always)]
+    fn end_block(&mut self, a: A, part: &mut [A::V; J], is_first: bool) {
+        for ((hi, lo), part) in self.hi.iter_mut().zip(&mut self.lo).zip(part) {
+            if is_first {
+                // Nothing is lost.
+                *hi = *part;
+            } else {
+                let (sum, error) = two_sum(a, *hi, *part);
+                (*hi, *lo) = (sum, a.add(*lo, error));
+            }
+            *part = a.splat(0.0);
+        }
+    }
+
+    #[inline(always)]
+    fn total(self, a: A) -> [A::V; J] {
+        let mut totals = self.hi;
+        for (hi, lo) in totals.iter_mut().zip(self.lo) {
+            // As in a longer row, an infinite sum is right without its errors.
+            *hi = a.select(a.eq(lo, lo), a.add(*hi, lo), *hi);
+        }
+        totals
+    }
+}
+
 #[inline(always)]
 fn of_four<L: Lane, R: Group<L>, const J: usize>(
     l: R,
@@ -660,32 +584,66 @@ fn of_four<L: Lane, R: Group<L>, const J: usize>(
     added
 }
 
-/// Scaled `exp(x - m)`, of which the top is that of the maximum.
+#[inline(always)]
+fn sums_of_four<L: Lane, R: Group<L>, const J: usize>(l: R, terms: [[R::V; COLUMNS]; J]) -> [R::V; J] {
+    let mut sums = [l.splat(0.0); J];
+    for (sum, terms) in sums.iter_mut().zip(terms) {
+        *sum = Group::<R>::sum(Four(l), terms);
+    }
+    sums
+}
+
+/// Scaled `exp(x - m)`, but where it is 1, which is counted.
 struct Exps<R: Arithmetic> {
     m: R::V,
+    ones: R::V,
     /// Whether the columns become their exponentials.
     keep: bool,
 }
 
 impl<R: Arithmetic> Terms<R, 1> for Exps<R> {
-    const ONE_APART: bool = true;
-
     #[inline(always)]
     fn of<G: Group<R>>(&mut self, g: G, _: usize, x: G::V) -> (G::V, [G::V; 1]) {
         let e = scaled_exp_nonpos(g, g.sub(x, g.repeat(self.m)));
-        (if self.keep { e } else { x }, [e])
+        (if self.keep { e } else { x }, [count_ones(g, e, &mut self.ones)])
     }
 }
 
 /// r of each row, (1) of [`softmax`](super::softmax). Scaled exponentials are left in the columns if they are to be kept.
 #[inline(always)]
-pub(super) fn rest<L: Lane, R: Group<L>>(
+pub(super) fn rest<L: Lane, R: Group<L>, Y: Layout<R>>(
     l: R,
-    layout: impl Layout<R>,
+    layout: Y,
     columns: &mut [R::V],
     m: R::V,
     keep: bool,
 ) -> R::V {
-    let (ones, [sum]) = layout.sums::<L, _, 1>(l, columns, &mut Exps { m, keep });
-    rest_of_all(l, ones, sum)
+    // Of two columns, the less is the sum: neither is compared with 1 and counted.
+    if let (true, [x, y]) = (Y::HAS_COLUMNS, &mut *columns) {
+        let of_x = scaled_exp_nonpos(l, l.sub(*x, m));
+        let of_y = scaled_exp_nonpos(l, l.sub(*y, m));
+        if keep {
+            (*x, *y) = (of_x, of_y);
+        }
+        // Both are there, even if one is NaN.
+        let (less, more) = (l.min(of_x, of_y), l.max(of_y, of_x));
+        // The larger is 1, but for 0 and NaN.
+        let ones = l.select(l.eq(more, l.splat(scaled_one::<R>())), l.splat(1.0), more);
+        return rest_of_all(l, ones, less);
+    }
+    let mut exps = Exps { m, ones: l.splat(0.0), keep };
+    let [sum] = layout.sums::<L, 1>(l, columns, &mut exps);
+    rest_of_all(l, ones_of(l, layout, exps.ones), sum)
+}
+
+/// How many ones each row has, of what [`count_ones`] counted.
+#[inline(always)]
+pub(super) fn ones_of<R: Arithmetic>(r: R, layout: impl Layout<R>, ones: R::V) -> R::V {
+    // Whole numbers, exact in any order.
+    layout.across(
+        r,
+        ones,
+        #[inline(always)]
+        |a, b| r.add(a, b),
+    )
 }

@@ -157,7 +157,7 @@ impl RowLoss for Logits<'_> {
         targets: &mut [R::V],
         scale: R::V,
     ) -> Parts<R::V> {
-        let (_, [linear]) = if self.is_plain() {
+        let [linear] = if self.is_plain() {
             layout.sums(r, columns, &mut Plain::<R> { targets, scale })
         } else {
             layout.sums(r, columns, &mut Weighted::<R, _> { loss: self, layout, targets, scale })

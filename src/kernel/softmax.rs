@@ -1,7 +1,7 @@
 //! Softmax, log-softmax and log-sum-exp from one pair of statistics, and their backward passes.
 //!
 //! ```text
-//! with m = max x_i, c of the elements whose exp(x_i - m) rounds to 1, and the sum over all others
+//! with m = max x_i, c elements whose exp(x_i - m) rounds to 1, and the sum over all others
 //! (1)  r                = (c - 1) + sum exp(x_j - m)
 //! (2)  log_sum_exp(x)   = m + log1p(r)
 //! (3)  softmax(x)_i     = exp(x_i - m) / (1 + r)
@@ -12,9 +12,9 @@
 //! ```
 //!
 //! The sum without the maximum keeps what 1 + r would round away: the log-probability of a class that is nearly
-//! certain. c may be any number from 1 on: with a second 1 in the sum r is at least 1, and nothing is rounded away. In
-//! rows of up to 32 it is 1, in those of up to 128 all are counted, in longer ones those in one block that has m.
-//! In (4) the subtractions stay apart, since m + log1p(r) would lose bits where |m| is large.
+//! certain. c counts all such elements of a row of up to 128. Of a longer one it counts those among 128 that have m: if
+//! there are others, they are in the sum, r is about 1 or more, and little is rounded away. In (4) the subtractions stay
+//! apart, since m + log1p(r) would lose bits where |m| is large.
 //!
 //! Exponentials are kept scaled, 1 as [`scaled_one`], so that subnormal results are rounded once, at the end.
 //!
@@ -509,7 +509,7 @@ impl Short for SoftmaxBackward<'_> {
         columns: &mut [R::V],
         y: &mut [R::V],
     ) {
-        let (_, [dot]) = layout.sums(l, columns, &mut Products::<R> { y });
+        let [dot] = layout.sums(l, columns, &mut Products::<R> { y });
         for (dy, &mut y) in columns.iter_mut().zip(y) {
             *dy = l.mul(y, l.sub(*dy, dot));
         }
@@ -573,7 +573,7 @@ impl Short for LogSoftmaxBackward<'_> {
         columns: &mut [R::V],
         y: &mut [R::V],
     ) {
-        let (_, [sum]) = layout.sums(l, columns, &mut short::Themselves);
+        let [sum] = layout.sums(l, columns, &mut short::Themselves);
         for (dy, &mut y) in columns.iter_mut().zip(y) {
             *dy = l.sub(*dy, l.mul(exp(l, y), sum));
         }

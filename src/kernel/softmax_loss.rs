@@ -14,7 +14,7 @@
 //! a class that is nearly certain; any other p is at most about 1/2, where (2) loses nothing.
 
 use super::batch::{ROWS, store};
-use super::short::{self, Layout, columns_of, weights_of};
+use super::short::{self, Layout, columns_of, ones_of, weights_of};
 use super::softmax::{Ahead, Leave, Rescale, inverse_of, rest_of, rest_of_all};
 use super::{Parts, RowLoss, Share, weight_at};
 use crate::lane::{Arithmetic, Group, LANES, Lane, Span, Stream, walk, walk_without};
@@ -287,9 +287,9 @@ impl RowLoss for Dense<'_> {
         scale: R::V,
     ) -> Parts<R::V> {
         let m = short::max(l, layout, columns);
-        let mut terms = DenseTerms::<R, _> { dense: self, layout, labels, m };
-        let (ones, [sum, total, distance, nonzero]) = layout.sums(l, columns, &mut terms);
-        let r = rest_of_all(l, ones, sum);
+        let mut terms = DenseTerms::<R, _> { dense: self, layout, labels, m, ones: l.splat(0.0) };
+        let [sum, total, distance, nonzero] = layout.sums(l, columns, &mut terms);
+        let r = rest_of_all(l, ones_of(l, layout, terms.ones), sum);
         let (parts, slope) = self.settle(l, Sums { r, total, distance, nonzero }, scale);
         for (i, e) in columns.iter_mut().enumerate() {
             let [t, w] = terms.of_columns(l, i);
@@ -305,6 +305,7 @@ struct DenseTerms<'a, R: Arithmetic, Y> {
     layout: Y,
     labels: &'a [R::V],
     m: R::V,
+    ones: R::V,
 }
 
 impl<R: Arithmetic, Y: Layout<R>> DenseTerms<'_, R, Y> {
@@ -316,11 +317,10 @@ impl<R: Arithmetic, Y: Layout<R>> DenseTerms<'_, R, Y> {
 }
 
 impl<R: Arithmetic, Y: Layout<R>> short::Terms<R, 4> for DenseTerms<'_, R, Y> {
-    const ONE_APART: bool = true;
-
     #[inline(always)]
     fn of<G: Group<R>>(&mut self, g: G, first: usize, x: G::V) -> (G::V, [G::V; 4]) {
-        self.dense.terms(g, g.repeat(self.m), x, self.of_columns(g, first))
+        let (e, [term, q, distance, nonzero]) = self.dense.terms(g, g.repeat(self.m), x, self.of_columns(g, first));
+        (e, [short::count_ones(g, term, &mut self.ones), q, distance, nonzero])
     }
 }
 
@@ -650,9 +650,9 @@ impl RowLoss for Smoothed<'_> {
         let (weight, logit) = (classes.weight(l, self.labels.class_weights, columns.len()), classes.of(l, columns));
         let more = l.mul(weight, l.splat(self.on));
         let total = l.add(more, l.splat(self.spread));
-        let mut terms = SmoothedTerms::<R, _> { loss: self, layout, m };
-        let (ones, [sum, distance]) = layout.sums(l, columns, &mut terms);
-        let r = rest_of_all(l, ones, sum);
+        let mut terms = SmoothedTerms::<R, _> { loss: self, layout, m, ones: l.splat(0.0) };
+        let [sum, distance] = layout.sums(l, columns, &mut terms);
+        let r = rest_of_all(l, ones_of(l, layout, terms.ones), sum);
         let slope = Slope::new(l, total, scale, r);
         let of_class = l.add(more, l.mul(weight, l.splat(self.off)));
         for (i, e) in columns.iter_mut().enumerate() {
@@ -668,6 +668,7 @@ struct SmoothedTerms<'a, R: Arithmetic, Y> {
     loss: &'a Smoothed<'a>,
     layout: Y,
     m: R::V,
+    ones: R::V,
 }
 
 impl<R: Arithmetic, Y: Layout<R>> SmoothedTerms<'_, R, Y> {
@@ -678,11 +679,10 @@ impl<R: Arithmetic, Y: Layout<R>> SmoothedTerms<'_, R, Y> {
 }
 
 impl<R: Arithmetic, Y: Layout<R>> short::Terms<R, 2> for SmoothedTerms<'_, R, Y> {
-    const ONE_APART: bool = true;
-
     #[inline(always)]
     fn of<G: Group<R>>(&mut self, g: G, first: usize, x: G::V) -> (G::V, [G::V; 2]) {
-        self.loss.terms(g, g.repeat(self.m), x, self.weights(g, first))
+        let (e, [term, distance]) = self.loss.terms(g, g.repeat(self.m), x, self.weights(g, first));
+        (e, [short::count_ones(g, term, &mut self.ones), distance])
     }
 }
 

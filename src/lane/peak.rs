@@ -10,7 +10,7 @@ pub(crate) struct Peak {
     /// depends on every element sees it.
     pub(crate) largest: f32,
     /// In a row of more than a block, one that has it: the first of the lowest lane that has it, on every backend; what is
-    /// behind the whole blocks, if none has.
+    /// behind the whole blocks, if none of these has. None: not known, all have to be looked through.
     pub(super) block: Option<usize>,
 }
 
@@ -23,7 +23,7 @@ impl Peak {
     #[inline(always)]
     pub(crate) fn of<L: Lane>(l: L, row: &[f32]) -> Self {
         let (vectors, blocks) = (LANES / L::N, row.len() / BLOCK);
-        let mut largest = l.splat_wide(f32::MIN);
+        let mut largest = l.splat_wide(f32::NEG_INFINITY);
         let mut numbers = l.splat_wide(0.0);
         for block in 0..blocks {
             let number = l.splat_bits(block as u32);
@@ -51,7 +51,7 @@ impl Peak {
             |[a], [b]| [l.max(a, b)],
         );
         // -0 and +0 are equal, and which of them a maximum gives depends on the order: + 0.0 leaves only +0.
-        let largest_of_all = l.first(largest) + 0.0;
+        let largest_of_all = l.first(l.max(largest, l.splat(f32::MIN))) + 0.0;
         if row.len() <= BLOCK {
             return Self { largest: largest_of_all, block: None };
         }
@@ -67,7 +67,7 @@ impl Peak {
             }
         }
         let number = lane.and_then(|lane| of_lanes.get(lane)).map_or(blocks, |number| number.to_bits() as usize);
-        Self { largest: largest_of_all, block: Some(number.min(blocks)) }
+        Self { largest: largest_of_all, block: Some(number) }
     }
 }
 
@@ -83,7 +83,7 @@ fn of_block<L: Lane>(l: L, row: &[f32], block: usize, k: usize) -> L::V {
             let b = load_whole(l.group(), row, Place { unit: second, chunk, k });
             match (a, b) {
                 (Some(a), Some(b)) => l.group().max(a, b),
-                _ => l.group().splat(f32::MIN),
+                _ => l.group().splat(f32::NEG_INFINITY),
             }
         },
     )
@@ -97,7 +97,7 @@ fn of_quad<L: Lane>(l: L, row: &[f32], quad: usize, k: usize) -> L::V {
         #[inline(always)]
         |chunk| match load_whole(l.group(), row, Place { unit: quad, chunk, k }) {
             Some(whole) => whole,
-            None => load_part(l.group(), row, Place { unit: quad, chunk, k }, f32::MIN),
+            None => load_part(l.group(), row, Place { unit: quad, chunk, k }, f32::NEG_INFINITY),
         },
     )
 }

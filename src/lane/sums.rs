@@ -131,20 +131,6 @@ pub(crate) fn counted<A: Arithmetic, G: Group<A>>(g: G, terms: G::V, one: G::V, 
     g.zero_where(are_one, terms)
 }
 
-/// The smaller of two and the larger: both are there, even if one is NaN.
-#[inline(always)]
-pub(crate) fn ordered<A: Arithmetic>(l: A, a: A::V, b: A::V) -> (A::V, A::V) {
-    (l.min(a, b), l.max(b, a))
-}
-
-/// The sum of four without the largest, the top, and that.
-#[inline(always)]
-pub(crate) fn without_top<A: Arithmetic>(l: A, [a, b, c, d]: [A::V; QUAD]) -> (A::V, A::V) {
-    let ((less_ab, ab), (less_cd, cd)) = (ordered(l, a, b), ordered(l, c, d));
-    let (less, top) = ordered(l, ab, cd);
-    (l.add(l.add(less_ab, less_cd), less), top)
-}
-
 /// Knuth's two-sum: `a + b` rounded, and exactly what that rounding lost, whichever of them is larger.
 #[inline(always)]
 pub(crate) fn two_sum<L: Arithmetic>(l: L, a: L::V, b: L::V) -> (L::V, L::V) {
@@ -209,9 +195,8 @@ fn vectors_at<L: Lane, const K: usize>(l: L, wides: &[L::Wide; K], k: usize) -> 
     vectors
 }
 
-/// Each vector with its lanes `DISTANCE` apart in each other's place.
 #[inline(always)]
-pub(crate) fn swapped<L: Lane, const K: usize, const DISTANCE: usize>(l: L, mut vectors: [L::V; K]) -> [L::V; K] {
+fn swapped<L: Lane, const K: usize, const DISTANCE: usize>(l: L, mut vectors: [L::V; K]) -> [L::V; K] {
     for vector in &mut vectors {
         *vector = l.swapped::<DISTANCE>(*vector);
     }

@@ -36,11 +36,11 @@ pub(crate) fn walk_large<L: Lane, const I: usize, const J: usize>(
     sums
 }
 
-/// [`walk`], where the first term is not negative, is at most `one`, and is not summed but counted if it is `one`:
-/// returns the count too.
+/// [`walk`], where the first term is not negative and at most `one`, which is not summed but counted: returns the count
+/// too.
 ///
-/// In a row of many blocks `one` is sought in that of the peak alone, which goes last of the whole ones: there the first
-/// is found, and the sum of a row with a second needs no such care.
+/// In a row of more than a block, `one` is sought in that of the peak alone, which goes last of the whole ones if it is one:
+/// there the first is found, and the sum of a row with a second needs no such care.
 #[inline(always)]
 pub(crate) fn walk_without<L: Lane, const I: usize, const J: usize>(
     l: L,
@@ -139,8 +139,7 @@ impl<const I: usize> Pass<'_, I> {
             }
             sums.end_block(l);
         }
-        // Where nothing is sought, one whole quad at most is left for the second loop, and taken as a part: shorter
-        // code.
+        // In other walks, one whole quad at most is left for the second loop, and taken as a part: shorter code.
         let whole = if without.is_some() && L::N > 1 { len / (QUAD * LANES) } else { 0 };
         let g = l.group();
         for i in unrolled..len.div_ceil(BLOCK) {

@@ -1,12 +1,15 @@
 //! How short rows lie in vectors: side by side, one in each lane, or one along the lanes.
 
-use super::{Added, OfBlocks, Terms, sums_of_rows};
+use super::{OfBlocks, Terms, sums_of_rows};
 use crate::ClassIndices;
 use crate::kernel::weight_at;
-use crate::lane::{Arithmetic, Chunk, Group, Lane, Stream, across, swapped};
+use crate::lane::{Arithmetic, Chunk, Group, Lane, Stream, across};
 
 /// What [`SideBySide`] and [`Along`] do not have in common. `vector` counts the vectors of the rows from 0 on.
 pub(crate) trait Layout<R: Arithmetic>: Copy {
+    /// Whether a vector is a column.
+    const HAS_COLUMNS: bool;
+
     /// The marks of the classes in a vector.
     fn marks(self, r: R, vector: usize) -> R::V;
     /// The weights of the classes in a vector, 0 behind the last class.
@@ -20,23 +23,19 @@ pub(crate) trait Layout<R: Arithmetic>: Copy {
     /// Brings together, over each row and into all its lanes, what `f` made lane by lane. `f` must not care which of two
     /// comes first.
     fn across(self, r: R, a: R::V, f: impl Fn(R::V, R::V) -> R::V) -> R::V;
-    /// How many [`scaled_one`](crate::math::scaled_one) each row keeps apart, if [so](Terms::ONE_APART), and its sums, in all
-    /// its lanes.
-    fn sums<L: Lane, T: Terms<R, J>, const J: usize>(
-        self,
-        r: R,
-        vectors: &mut [R::V],
-        terms: &mut T,
-    ) -> (R::V, [R::V; J])
+    /// The sums over each row, in all its lanes.
+    fn sums<L: Lane, const J: usize>(self, r: R, vectors: &mut [R::V], terms: &mut impl Terms<R, J>) -> [R::V; J]
     where
         R: Group<L>;
 }
 
-/// A row in each lane: a vector is a column.
+/// A row in each lane.
 #[derive(Clone, Copy)]
 pub(crate) struct SideBySide;
 
 impl<R: Arithmetic> Layout<R> for SideBySide {
+    const HAS_COLUMNS: bool = true;
+
     #[inline(always)]
     fn marks(self, r: R, column: usize) -> R::V {
         r.splat(ClassIndices::mark(column))
@@ -65,12 +64,7 @@ impl<R: Arithmetic> Layout<R> for SideBySide {
         a
     }
     #[inline(always)]
-    fn sums<L: Lane, T: Terms<R, J>, const J: usize>(
-        self,
-        r: R,
-        columns: &mut [R::V],
-        terms: &mut T,
-    ) -> (R::V, [R::V; J])
+    fn sums<L: Lane, const J: usize>(self, r: R, columns: &mut [R::V], terms: &mut impl Terms<R, J>) -> [R::V; J]
     where
         R: Group<L>,
     {
@@ -88,6 +82,8 @@ pub(crate) struct Along {
 const LANE_NUMBERS: Chunk = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0];
 
 impl<A: Lane> Layout<A> for Along {
+    const HAS_COLUMNS: bool = false;
+
     #[inline(always)]
     fn marks(self, a: A, vector: usize) -> A::V {
         // Exact: marks are whole numbers.
@@ -127,31 +123,31 @@ impl<A: Lane> Layout<A> for Along {
     /// In the order of rows side by side: neighbours are added, then pairs, then the two quads of a block, which is half
     /// of 16 lanes or two vectors of 4.
     #[inline(always)]
-    fn sums<L: Lane, T: Terms<A, J>, const J: usize>(
-        self,
-        a: A,
-        vectors: &mut [A::V],
-        terms: &mut T,
-    ) -> (A::V, [A::V; J])
+    fn sums<L: Lane, const J: usize>(self, a: A, vectors: &mut [A::V], terms: &mut impl Terms<A, J>) -> [A::V; J]
     where
         A: Group<L>,
     {
-        let (mut part, mut sums) = (Added::nothing(a, T::ONE_APART), OfBlocks::new(a, T::ONE_APART));
+        let (mut sums, mut part) = (OfBlocks::new(a), [a.splat(0.0); J]);
         let vectors_of_block = if A::N > 4 { 1 } else { 2 };
         for (i, x) in vectors.iter_mut().enumerate() {
             let (y, terms) = terms.of(a, i, *x);
             *x = y;
-            let mut quads = Added::of_two(a, T::ONE_APART, terms, swapped::<A, J, 1>(a, terms));
-            quads.join(a, quads.swapped::<2>(a), false);
-            part.join(a, quads, i % vectors_of_block == 0);
-            if A::N > 4 {
-                part.join(a, quads.swapped::<4>(a), false);
+            for (part, term) in part.iter_mut().zip(terms) {
+                let pairs = a.add(term, a.swapped::<1>(term));
+                let quads = a.add(pairs, a.swapped::<2>(pairs));
+                *part = a.add(*part, quads);
+                if A::N > 4 {
+                    *part = a.add(*part, a.swapped::<4>(quads));
+                }
             }
             if (i + 1) % vectors_of_block == 0 {
                 // Of 16 lanes; the upper half of them has the blocks in another order, and does not count.
-                let mut second = part.swapped::<8>(a);
+                let mut second = part;
                 sums.end_block(a, &mut part, i + 1 == vectors_of_block);
                 if A::N > 8 {
+                    for part in &mut second {
+                        *part = a.swapped::<8>(*part);
+                    }
                     sums.end_block(a, &mut second, false);
                 }
             }
@@ -160,24 +156,12 @@ impl<A: Lane> Layout<A> for Along {
             // A quad that is left over, or nothing.
             sums.end_block(a, &mut part, false);
         }
-        let (mut ones, mut sums) = sums.total(a);
+        let mut totals = sums.total(a);
         if A::N > 8 {
-            ones = self.spread(a, ones);
-            for sum in &mut sums {
-                *sum = self.spread(a, *sum);
+            for total in &mut totals {
+                *total = self.spread(a, *total);
             }
         }
-        (ones, sums)
-    }
-}
-
-impl<A: Lane, const J: usize> Added<A, J> {
-    /// Of the lanes at a distance, where there are such.
-    #[inline(always)]
-    fn swapped<const DISTANCE: usize>(self, a: A) -> Self {
-        if DISTANCE >= A::N {
-            return self;
-        }
-        Self { sums: swapped::<A, J, DISTANCE>(a, self.sums), top: a.swapped::<DISTANCE>(self.top), ..self }
+        totals
     }
 }
