@@ -1,7 +1,7 @@
-//! Rows long enough for the other ways through them: more than a block of 128 elements, from where on exponentials of 1 are
-//! sought in the block of the maximum alone; more than 2^18 elements, of which the fused family finds the statistics with
-//! one read of memory; and more than 2^21, where the blocks of that begin to grow. Against the reference, and the same
-//! bits in a family.
+//! Rows long enough for the other ways through them: more than a block of 128 elements, from where on exponentials of 1
+//! are sought in the block of the maximum alone; more than 2^18 elements, of which the fused family finds the statistics
+//! with one read of memory; and more than 2^21, where the blocks of that begin to grow. Against the reference, and the
+//! same bits in a family.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod support;

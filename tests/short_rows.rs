@@ -26,12 +26,14 @@ fn losses_grad(backend: Backend, x: &[f32], classes: usize) -> (Vec<f32>, Vec<f3
     (losses, gradient)
 }
 
-/// Gives `see` tables whose row `at` has what `put` made of a row of -40.
+/// Gives `see` tables of random rows but for one, which has what `put` made of -40 everywhere, with its number and the two
+/// places that `put` was given.
 fn each_table(put: impl Fn(&mut [f32], usize, usize), see: impl Fn(Backend, &[f32], usize, usize, [usize; 2])) {
     for classes in 2..=40 {
         for rows in ROWS {
-            let (i, mut rng) = (rows * 7 % classes, Rng((classes * rows) as u64));
-            for (i, j) in (0..classes).map(|j| (i, j)).chain((0..classes).map(|i| (i, i))) {
+            let (one, mut rng) = (rows * 7 % classes, Rng((classes * rows) as u64));
+            // One place with every other, and every place by itself.
+            for (i, j) in (0..classes).flat_map(|other| [(one, other), (other, other)]) {
                 let mut x = rng.row(rows * classes, -3.0, 3.0);
                 let at = (i + j) % rows;
                 let row = &mut x[at * classes..(at + 1) * classes];
@@ -99,8 +101,8 @@ fn a_row_has_the_same_bits_alone() {
         // Many equal ones, and few.
         for step in [1.0, 16.0, 4096.0] {
             let x: Vec<f32> = rng.row(37 * classes, -3.0, 3.0).iter().map(|x| (x * step).round() / step).collect();
-            let families = backends().into_iter().map(|backend| (backend, softmax(backend, &x, classes)));
-            for (backend, together) in families {
+            for backend in backends() {
+                let together = softmax(backend, &x, classes);
                 for row in [0, 5, 36] {
                     let of_row = row * classes..(row + 1) * classes;
                     let alone = softmax(backend, &x[of_row.clone()], classes);
