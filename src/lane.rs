@@ -88,10 +88,17 @@ pub(crate) trait Arithmetic: Copy {
         self.select(mask, self.splat(0.0), a)
     }
 
-    /// `number`, and 1 more where the mask, which a comparison made, is true. Of a 0 the sign may be lost.
+    /// A count that starts at +0, and 1 more where the mask, which a comparison made, is true: a number that
+    /// [`of_count`](Self::of_count) knows.
     #[inline(always)]
-    fn count(self, mask: Self::M, number: Self::V) -> Self::V {
-        self.select(mask, self.add(number, self.splat(1.0)), number)
+    fn count(self, mask: Self::M, count: Self::V) -> Self::V {
+        self.select(mask, self.add(count, self.splat(1.0)), count)
+    }
+
+    /// The number that was counted.
+    #[inline(always)]
+    fn of_count(self, count: Self::V) -> Self::V {
+        count
     }
 
     /// +0 where `x < least`, else `a`, with a NaN too.

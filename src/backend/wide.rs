@@ -99,6 +99,16 @@ impl Arithmetic for Token {
         mask.select(yes, no)
     }
 
+    // Integers: a mask is -1.
+    #[inline(always)]
+    fn count(self, mask: f32x4, count: f32x4) -> f32x4 {
+        floats(bits(count) - bits(mask))
+    }
+    #[inline(always)]
+    fn of_count(self, count: f32x4) -> f32x4 {
+        f32x4::from_i32x4(wide::bytemuck::cast(count))
+    }
+
     #[inline(always)]
     fn bits_and(self, a: f32x4, b: f32x4) -> f32x4 {
         a & b

@@ -642,7 +642,7 @@ pub(super) fn ones_of<R: Arithmetic>(r: R, layout: impl Layout<R>, ones: R::V) -
     // Whole numbers, exact in any order.
     layout.across(
         r,
-        ones,
+        r.of_count(ones),
         #[inline(always)]
         |a, b| r.add(a, b),
     )

@@ -17,6 +17,8 @@ pub(crate) trait Group<B: Arithmetic>: Arithmetic {
     fn repeat(self, a: B::V) -> Self::V;
     /// Gives `f` the vectors with their positions.
     fn for_each(self, group: Self::V, f: impl FnMut(usize, B::V));
+    /// Gives `f` the masks.
+    fn for_each_mask(self, masks: Self::M, f: impl FnMut(B::M));
     /// `f(f(0, 1), f(2, 3))`, and on in pairs where there are more.
     fn reduce(self, group: Self::V, f: impl Fn(B::V, B::V) -> B::V) -> B::V;
 
@@ -51,6 +53,10 @@ impl<A: Arithmetic> Group<A> for A {
     #[inline(always)]
     fn for_each(self, group: A::V, mut f: impl FnMut(usize, A::V)) {
         f(0, group);
+    }
+    #[inline(always)]
+    fn for_each_mask(self, mask: A::M, mut f: impl FnMut(A::M)) {
+        f(mask);
     }
     #[inline(always)]
     fn reduce(self, group: A::V, _: impl Fn(A::V, A::V) -> A::V) -> A::V {
@@ -101,6 +107,10 @@ macro_rules! groups {
                 $(f($i, group[$i]);)*
             }
             #[inline(always)]
+            fn for_each_mask(self, masks: Self::M, mut f: impl FnMut(B::M)) {
+                $(f(masks[$i]);)*
+            }
+            #[inline(always)]
             fn reduce(self, $v: Self::V, $f: impl Fn(B::V, B::V) -> B::V) -> B::V {
                 $reduced
             }
@@ -125,7 +135,8 @@ macro_rules! groups {
                 is_negative(a: V) -> M;
                 select(mask: M, yes: V, no: V) -> V;
                 zero_where(mask: M, a: V) -> V;
-                count(mask: M, number: V) -> V;
+                count(mask: M, count: V) -> V;
+                of_count(count: V) -> V;
                 zero_below(x: V, least: V, a: V) -> V;
                 zero_without(weight: V, a: V) -> V;
                 to_weigh(weight: V, a: V) -> V;

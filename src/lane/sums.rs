@@ -19,7 +19,7 @@ pub(super) struct Sums<L: Lane, const J: usize> {
     part: [L::Wide; J],
     hi: [L::Wide; J],
     lo: [L::Wide; J],
-    /// First terms that were counted.
+    /// The count of first terms that were left out.
     ones: L::Wide,
 }
 
@@ -83,7 +83,7 @@ impl<L: Lane, const J: usize> Sums<L, J> {
 
     /// How many first terms were counted, and the sums.
     #[inline(always)]
-    pub(super) fn total(self, l: L) -> (f32, [f32; J]) {
+    pub(super) fn total(mut self, l: L) -> (f32, [f32; J]) {
         let mut totals = [0.0; J];
         for (j, total) in totals.iter_mut().enumerate() {
             let (Some(&hi), Some(&lo)) = (self.hi.get(j), self.lo.get(j)) else { break };
@@ -98,6 +98,9 @@ impl<L: Lane, const J: usize> Sums<L, J> {
             );
             let (hi, sum) = (l.first(hi), l.first(l.add(hi, lo)));
             *total = if sum.is_nan() { without_errors(hi) } else { sum };
+        }
+        for ones in self.ones.as_mut() {
+            *ones = l.of_count(*ones);
         }
         // Whole numbers, exact in any order.
         let [ones] = fold(
@@ -122,11 +125,10 @@ fn without_errors(hi: f32) -> f32 {
 #[inline(always)]
 pub(crate) fn counted<A: Arithmetic, G: Group<A>>(g: G, terms: G::V, one: G::V, ones: &mut A::V) -> G::V {
     let are_one = g.eq(terms, one);
-    // To add -0 changes nothing, so that to count is one addition under a mask, where there is such.
-    g.for_each(
-        g.count(are_one, g.splat(-0.0)),
+    g.for_each_mask(
+        are_one,
         #[inline(always)]
-        |_, new| *ones = g.base().add(*ones, new),
+        |are_one| *ones = g.base().count(are_one, *ones),
     );
     g.zero_where(are_one, terms)
 }

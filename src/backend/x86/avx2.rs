@@ -36,9 +36,11 @@ impl Arithmetic for Token {
         gt(a: __m256, b: __m256) -> __m256 { _mm256_cmp_ps::<_CMP_GT_OQ>(a, b) }
         eq(a: __m256, b: __m256) -> __m256 { _mm256_cmp_ps::<_CMP_EQ_OQ>(a, b) }
         zero_where(mask: __m256, a: __m256) -> __m256 { _mm256_andnot_ps(mask, a) }
-        count(mask: __m256, number: __m256) -> __m256 {
-            _mm256_add_ps(number, _mm256_and_ps(mask, _mm256_set1_ps(1.0)))
+        // Integers: a mask is -1.
+        count(mask: __m256, count: __m256) -> __m256 {
+            _mm256_castsi256_ps(_mm256_sub_epi32(_mm256_castps_si256(count), _mm256_castps_si256(mask)))
         }
+        of_count(count: __m256) -> __m256 { _mm256_cvtepi32_ps(_mm256_castps_si256(count)) }
         select(mask: __m256, yes: __m256, no: __m256) -> __m256 { _mm256_blendv_ps(no, yes, mask) }
 
         bits_and(a: __m256, b: __m256) -> __m256 { _mm256_and_ps(a, b) }
