@@ -211,7 +211,7 @@ pub fn sigmoid(x: &[f32], y: &mut [f32]) -> Result<(), Error> {
 /// ```
 pub fn log_sum_exp(x: &[f32]) -> f32 {
     let mut out = [0.0];
-    Backend::run(None, softmax::LogSumExp { x: x.into(), out: &mut out });
+    Backend::run(None, &mut softmax::LogSumExp { x: x.into(), out: &mut out });
     let [sum] = out;
     sum
 }
@@ -463,7 +463,7 @@ macro_rules! forward {
                 if $flat {
                     table.flatten();
                 }
-                Backend::run(backend, $op { table, map: $map });
+                Backend::run(backend, &mut $op { table, map: $map });
             }
         }
     )*};
@@ -495,7 +495,7 @@ macro_rules! backward_kernels {
         impl $has for function::$function {
             fn backward(&self, backend: Option<Backend>, $at: Rows<'_>, table: &mut Table<'_>) {
                 let $at = if $flat { flatten_with(table, $at) } else { $at };
-                Backend::run(backend, $op { table, map: $map });
+                Backend::run(backend, &mut $op { table, map: $map });
             }
         }
     )*};
@@ -527,7 +527,7 @@ impl LogSumExp {
         let x = x.into();
         x.check("x")?;
         check_length("out", x.rows(), out.len())?;
-        Backend::run(self.backend, softmax::LogSumExp { x, out });
+        Backend::run(self.backend, &mut softmax::LogSumExp { x, out });
         Ok(())
     }
 
@@ -572,7 +572,7 @@ impl LogSumExp {
         table.check("x", dx)?;
         check_length("dy", table.as_rows().rows(), dy.len())?;
         let map = softmax::Softmax { empty_row: EmptyRow::Nan, factors: Some(dy) };
-        Backend::run(self.backend, ForEachRowOrGroup { table: &mut table, map });
+        Backend::run(self.backend, &mut ForEachRowOrGroup { table: &mut table, map });
         Ok(())
     }
 }

@@ -173,7 +173,7 @@ pub(crate) trait Lane: Arithmetic {
     fn splat_wide(self, x: f32) -> Self::Wide;
     /// Runs an operation in a function of its own: what is seldom done would take registers from what is done often.
     #[inline(never)]
-    fn apart<O: Op>(self, op: O) -> O::Out {
+    fn apart<O: Op>(self, op: &mut O) -> O::Out {
         op.run(self)
     }
     /// The lowest lane.
@@ -294,7 +294,8 @@ fn overlap(fours: usize, rest: usize) -> bool {
     fours > 0 && rest > 1
 }
 
-/// Work that runs on any lanes: what [`Backend::run`](crate::Backend::run) dispatches.
+/// Work that runs on any lanes: what [`Backend::run`](crate::Backend::run) dispatches. It goes by reference, and so do
+/// tables and targets: a copy of what was just stored in parts waits until all stores before have left the processor.
 pub(crate) trait Op {
     type Out;
 
@@ -303,5 +304,5 @@ pub(crate) trait Op {
         usize::MAX
     }
 
-    fn run<L: Lane>(self, l: L) -> Self::Out;
+    fn run<L: Lane>(&mut self, l: L) -> Self::Out;
 }

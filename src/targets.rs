@@ -160,7 +160,7 @@ impl<'a> ClassIndices<'a> {
         let are_below = if self.len() < WORTH_DISPATCHING {
             self.0.are_below(classes)
         } else {
-            Backend::run(backend, AreBelow { indices: self.0, classes })
+            Backend::run(backend, &mut AreBelow { indices: self.0, classes })
         };
         if are_below {
             return Ok(());
@@ -234,7 +234,7 @@ impl Op for AreBelow<'_> {
     type Out = bool;
 
     #[inline(always)]
-    fn run<L: Lane>(self, _: L) -> bool {
+    fn run<L: Lane>(&mut self, _: L) -> bool {
         self.indices.are_below(self.classes)
     }
 }

@@ -11,6 +11,6 @@ pub(crate) const fn detect() -> Option<Token> {
 }
 
 #[inline(always)]
-pub(crate) fn run<O: Op>(token: Token, _: O) -> O::Out {
+pub(crate) fn run<O: Op>(token: Token, _: &mut O) -> O::Out {
     match token {}
 }

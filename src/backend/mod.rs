@@ -233,7 +233,7 @@ impl Backend {
 
     /// Runs an operation on the lanes asked for, or on those that suit it: the one dispatch, once a call.
     #[inline(always)]
-    pub(crate) fn run<O: Op>(asked: Option<Self>, op: O) -> O::Out {
+    pub(crate) fn run<O: Op>(asked: Option<Self>, op: &mut O) -> O::Out {
         match asked.unwrap_or_else(|| Self::active_for(op.width())).0 {
             Kind::FusedScalar(token) => fused_scalar::run(token, op),
             Kind::Scalar(token) => scalar::run(token, op),

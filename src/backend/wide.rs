@@ -15,7 +15,7 @@ pub(super) const fn detect() -> Option<Token> {
 
 /// Apart from its callers: one copy of each operation.
 #[inline(never)]
-pub(super) fn run<O: Op>(token: Token, op: O) -> O::Out {
+pub(super) fn run<O: Op>(token: Token, op: &mut O) -> O::Out {
     op.run(token)
 }
 

@@ -2,10 +2,10 @@
 
 use super::short::Layout;
 use super::softmax::Ahead;
-use super::{IS_FIRMWARE, Parts, RowLoss, Table, share_of, short, weight_at};
+use super::{IS_FIRMWARE, Parts, RowLoss, Share, Table, share_of, short, weight_at};
 use crate::lane::{BLOCK, Chunk, Four, Group, LANES, Lane, Op, place};
 use crate::math::log1p_of_rest;
-use crate::{Backend, ClassIndices, Rows};
+use crate::{ClassIndices, Rows};
 
 /// A [`RowLoss`] over a table.
 pub(crate) struct Batch<'a, 't, K> {
@@ -14,60 +14,62 @@ pub(crate) struct Batch<'a, 't, K> {
     pub(crate) row_weights: Option<&'a [f32]>,
     /// Of the gradient.
     pub(crate) scale: f32,
+    /// Receives the loss of each row.
+    pub(crate) losses: Option<&'a mut [f32]>,
 }
 
-impl<K: RowLoss> Batch<'_, '_, K> {
-    /// The sum of the losses, and each of them into `losses`.
-    pub(crate) fn sum(self, backend: Option<Backend>, losses: Option<&mut [f32]>) -> f64 {
-        // To make room for many rows takes a tenth of a call of few.
+/// The sum of the losses.
+impl<K: RowLoss> Op for Batch<'_, '_, K> {
+    type Out = f64;
+
+    fn width(&self) -> usize {
+        if K::TAKES_COLUMNS { short::width(self.table.as_rows(), K::HAS_LOG) } else { usize::MAX }
+    }
+
+    #[inline(always)]
+    fn run<L: Lane>(&mut self, l: L) -> f64 {
+        let rows = self.table.as_rows().rows();
+        let losses = self.losses.take();
+        // To make room for many rows takes a tenth of a call of few. Made here, it is stored by vectors as wide as those that
+        // will be loaded.
         let (mut few, mut many);
-        let mut pending = if self.table.as_rows().rows() <= LANES {
+        let mut pending = if rows <= LANES {
             few = Room::<1>::new();
             few.pending(losses)
         } else {
             many = Room::<CHUNKS>::new();
             many.pending(losses)
         };
-        Backend::run(backend, AllRows { batch: self, pending: &mut pending });
-        pending.sum.total()
-    }
-}
-
-struct AllRows<'a, 't, 'p, K> {
-    batch: Batch<'a, 't, K>,
-    pending: &'a mut Pending<'p>,
-}
-
-impl<K: RowLoss> Op for AllRows<'_, '_, '_, K> {
-    type Out = ();
-
-    fn width(&self) -> usize {
-        let table = &self.batch.table;
-        if K::TAKES_COLUMNS { short::width(table.as_rows(), K::HAS_LOG) } else { usize::MAX }
-    }
-
-    #[inline(always)]
-    fn run<L: Lane>(self, l: L) {
-        let AllRows { batch: Batch { table, kernel, row_weights, scale }, pending } = self;
-        let (rows, classes) = (table.as_rows().rows(), table.as_rows().classes());
-        let is_uniform = row_weights.is_none() && kernel.uniform_share(classes).is_some();
-        let short = short::taken::<L>(table.as_rows(), K::HAS_LOG);
+        let pending = &mut pending;
+        let (kernel, is_uniform) = (self.kernel, self.uniform_share().is_some());
+        let short = short::taken::<L>(self.table.as_rows(), K::HAS_LOG);
         // Of rows that would go by columns, fewer than there are lanes are not worth a second loop.
         let fewest = if K::TAKES_COLUMNS { LANES } else { 2 };
-        let are_joined = short >= fewest && is_uniform && kernel.has_terms() && are_gapless(table, kernel.labels());
+        let are_joined =
+            short >= fewest && is_uniform && kernel.has_terms() && are_gapless(self.table, kernel.labels());
         let mut taken = 0;
         // What is constant comes first, so that what is never called is not compiled.
         if const { K::MAY_HAVE_TERMS && L::N > 1 } && are_joined {
             taken = short;
-            l.apart(JoinedRows { table, kernel, scale, end: taken, pending });
+            l.apart(&mut JoinedRows { batch: self, end: taken, pending });
         } else if const { K::TAKES_COLUMNS } && short > 0 {
             taken = short;
+            let Batch { row_weights, scale, .. } = *self;
             let mut short_rows = ShortRows { kernel, row_weights, is_uniform, scale, pending };
-            short::for_each_group(l, table, taken, &mut short_rows);
+            short::for_each_group(l, self.table, taken, &mut short_rows);
         }
         if taken < rows {
-            l.apart(LongRows { table, kernel, row_weights, scale, first: taken, pending });
+            l.apart(&mut LongRows { batch: self, first: taken, pending });
         }
+        pending.sum.total()
+    }
+}
+
+impl<K: RowLoss> Batch<'_, '_, K> {
+    /// Of every row, where all have the same.
+    #[inline(always)]
+    fn uniform_share(&self) -> Option<Share> {
+        self.kernel.uniform_share(self.table.as_rows().classes()).filter(|_| self.row_weights.is_none())
     }
 }
 
@@ -76,23 +78,21 @@ fn are_gapless(table: &Table<'_>, labels: Option<Rows<'_>>) -> bool {
 }
 
 /// Rows one by one, apart from short ones: each loop has registers and a stack of its own.
-struct LongRows<'a, 't, 'p, K> {
-    table: &'a mut Table<'t>,
-    kernel: &'a K,
-    row_weights: Option<&'a [f32]>,
-    scale: f32,
+struct LongRows<'b, 'a, 't, 'p, K> {
+    batch: &'b mut Batch<'a, 't, K>,
     first: usize,
-    pending: &'a mut Pending<'p>,
+    pending: &'b mut Pending<'p>,
 }
 
-impl<K: RowLoss> Op for LongRows<'_, '_, '_, K> {
+impl<K: RowLoss> Op for LongRows<'_, '_, '_, '_, K> {
     type Out = ();
 
     #[inline(always)]
-    fn run<L: Lane>(self, l: L) {
-        let LongRows { table, kernel, row_weights, scale, first, pending } = self;
-        let (rows, classes) = (table.as_rows().rows(), table.as_rows().classes());
-        let all_are_active = row_weights.is_none() && kernel.uniform_share(classes).is_some_and(|share| share.active);
+    fn run<L: Lane>(&mut self, l: L) {
+        let all_are_active = self.batch.uniform_share().is_some_and(|share| share.active);
+        let LongRows { batch: &mut Batch { ref mut table, kernel, row_weights, scale, .. }, first, ref mut pending } =
+            *self;
+        let rows = table.as_rows().rows();
         let mut look = None;
         for row in first..rows {
             let is_active = all_are_active || share_of(kernel, row_weights, row, table.as_rows().row(row)).active;
@@ -105,7 +105,7 @@ impl<K: RowLoss> Op for LongRows<'_, '_, '_, K> {
             } else {
                 span.write().fill(0.0);
             }
-            pending.set(row, weight, parts);
+            pending.set(l, row, weight, parts);
             if Pending::are_due(row + 1, rows) {
                 pending.finish(l, K::HAS_LOG, row + 1);
             }
@@ -114,24 +114,22 @@ impl<K: RowLoss> Op for LongRows<'_, '_, '_, K> {
 }
 
 /// Short rows whose elements are terms of their own: element by element, and then the terms of each row are added up.
-struct JoinedRows<'a, 't, 'p, K> {
-    table: &'a mut Table<'t>,
-    kernel: &'a K,
-    scale: f32,
+struct JoinedRows<'b, 'a, 't, 'p, K> {
+    batch: &'b mut Batch<'a, 't, K>,
     end: usize,
-    pending: &'a mut Pending<'p>,
+    pending: &'b mut Pending<'p>,
 }
 
 /// Elements of the rows that are joined: enough for as many of the longest as there are lanes.
 const TERMS: usize = LANES * BLOCK;
 const FEW_TERMS: usize = TERMS / 8;
 
-impl<K: RowLoss> Op for JoinedRows<'_, '_, '_, K> {
+impl<K: RowLoss> Op for JoinedRows<'_, '_, '_, '_, K> {
     type Out = ();
 
     #[inline(always)]
-    fn run<L: Lane>(self, l: L) {
-        let JoinedRows { table, kernel, scale, end, pending } = self;
+    fn run<L: Lane>(&mut self, l: L) {
+        let JoinedRows { batch: &mut Batch { ref mut table, kernel, scale, .. }, end, ref mut pending } = *self;
         let (rows, classes) = (table.as_rows().rows(), table.as_rows().classes());
         // As much as is needed: to clear all would cost few rows a tenth.
         let (mut few, mut many);
@@ -237,7 +235,7 @@ impl<K: RowLoss> short::Columns for ShortRows<'_, '_, K> {
         let (l, zero, rows) = (r.base(), r.splat(0.0), table.as_rows().rows());
         if first.is_multiple_of(ROWS) {
             match self.kernel.classes() {
-                Some(classes) if rows > 1 => l.apart(Marks { classes, first, to: self.pending.marks }),
+                Some(classes) if rows > 1 => l.apart(&mut Marks { classes, first, to: self.pending.marks }),
                 _ => {}
             }
             if !self.is_uniform {
@@ -277,7 +275,7 @@ impl Op for Marks<'_> {
     type Out = ();
 
     #[inline(always)]
-    fn run<L: Lane>(self, _: L) {
+    fn run<L: Lane>(&mut self, _: L) {
         self.classes.marks(self.first, self.to.as_flattened_mut());
     }
 }
@@ -370,10 +368,13 @@ pub(super) fn store<L: Lane, R: Group<L>>(r: R, row: usize, numbers: R::V, to: &
 
 impl Pending<'_> {
     #[inline(always)]
-    fn set(&mut self, row: usize, weight: f32, parts: Parts) {
+    fn set<L: Lane>(&mut self, l: L, row: usize, weight: f32, parts: Parts) {
         let Self { weights, linear, slope, r, .. } = self;
         for (numbers, number) in [(weights, weight), (linear, parts.linear), (slope, parts.slope), (r, parts.r)] {
-            if let Some(of_row) = numbers.as_flattened_mut().get_mut(row % ROWS) {
+            if row.is_multiple_of(L::N) {
+                // All of the vector, although the next rows come one by one: a load of it need not wait for one lane.
+                store(l, row, l.splat(number), numbers);
+            } else if let Some(of_row) = numbers.as_flattened_mut().get_mut(row % ROWS) {
                 *of_row = number;
             }
         }
@@ -399,7 +400,7 @@ impl Pending<'_> {
     #[inline(always)]
     fn finish<L: Lane>(&mut self, l: L, has_log: bool, end: usize) {
         if has_log {
-            l.apart(Finish { pending: self, end });
+            l.apart(&mut Finish { pending: self, end });
         } else {
             self.add_up(l, false, end);
         }
@@ -449,7 +450,7 @@ impl Op for Finish<'_, '_> {
     type Out = ();
 
     #[inline(always)]
-    fn run<L: Lane>(self, l: L) {
+    fn run<L: Lane>(&mut self, l: L) {
         self.pending.add_up(l, true, self.end);
     }
 }
@@ -482,7 +483,7 @@ impl Sum {
         self.0 = sums;
     }
 
-    fn total(self) -> f64 {
+    fn total(&self) -> f64 {
         let [a, b, c, d, e, f, g, h] = self.0;
         ((a + b) + (c + d)) + ((e + f) + (g + h))
     }

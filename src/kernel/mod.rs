@@ -35,7 +35,7 @@ pub(crate) struct ForEachRow<'t, 'a, M> {
 impl<M: RowMap> Op for ForEachRow<'_, '_, M> {
     type Out = ();
     #[inline(always)]
-    fn run<L: Lane>(self, l: L) {
+    fn run<L: Lane>(&mut self, l: L) {
         for row in 0..self.table.as_rows().rows() {
             let (span, _) = self.table.span_and_next(row);
             self.map.row(l, row, span);
@@ -57,8 +57,8 @@ impl<M: Short> Op for ForEachRowOrGroup<'_, '_, M> {
     }
 
     #[inline(always)]
-    fn run<L: Lane>(self, l: L) {
-        let mut map = OfMap(self.map);
+    fn run<L: Lane>(&mut self, l: L) {
+        let mut map = OfMap(&self.map);
         let taken = short::taken::<L>(self.table.as_rows(), M::WAITS);
         short::for_each_group(l, self.table, taken, &mut map);
         let mut look = None;
@@ -70,9 +70,9 @@ impl<M: Short> Op for ForEachRowOrGroup<'_, '_, M> {
 }
 
 /// A [`Short`] with columns.
-struct OfMap<M>(M);
+struct OfMap<'m, M>(&'m M);
 
-impl<M: Short> short::Columns for OfMap<M> {
+impl<M: Short> short::Columns for OfMap<'_, M> {
     const IS_UNROLLED: bool = true;
 
     fn further(&self) -> Option<Rows<'_>> {
@@ -252,14 +252,15 @@ pub(crate) fn share_of<K: RowLoss>(kernel: &K, row_weights: Option<&[f32]>, row:
 
 /// The shares of all rows together.
 #[inline]
-pub(crate) fn shares_of<K: RowLoss>(kernel: &K, row_weights: Option<&[f32]>, x: Rows<'_>) -> Share {
-    match kernel.uniform_share(x.classes()) {
-        Some(share) if row_weights.is_none() => share.times(x.rows()),
-        _ => shares_added_up(kernel, row_weights, x),
+pub(crate) fn shares_of<K: RowLoss>(kernel: &K, row_weights: Option<&[f32]>, table: &Table<'_>) -> Share {
+    match kernel.uniform_share(table.as_rows().classes()) {
+        Some(share) if row_weights.is_none() => share.times(table.as_rows().rows()),
+        _ => shares_added_up(kernel, row_weights, table),
     }
 }
 
 #[inline(never)]
-fn shares_added_up<K: RowLoss>(kernel: &K, row_weights: Option<&[f32]>, x: Rows<'_>) -> Share {
+fn shares_added_up<K: RowLoss>(kernel: &K, row_weights: Option<&[f32]>, table: &Table<'_>) -> Share {
+    let x = table.as_rows();
     (0..x.rows()).map(|row| share_of(kernel, row_weights, row, x.row(row))).fold(Share::NONE, Share::and)
 }

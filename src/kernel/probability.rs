@@ -91,7 +91,7 @@ impl<V: Copy> Clamp<V> {
 
 /// (2)
 pub(crate) struct Indexed<'a> {
-    pub(crate) targets: ClassIndices<'a>,
+    pub(crate) targets: &'a ClassIndices<'a>,
     pub(crate) ignore_index: Option<i64>,
     pub(crate) class_weights: Option<&'a [f32]>,
     /// None: the input is a log-probability, (4).
@@ -136,7 +136,7 @@ impl RowLoss for Indexed<'_> {
 
 /// A loss of dense labels, of which each term depends on its element alone, and on the weight of its class.
 pub(crate) struct Labelled<'a, F> {
-    pub(crate) targets: Rows<'a>,
+    pub(crate) targets: &'a Rows<'a>,
     pub(crate) class_weights: Option<&'a [f32]>,
     pub(crate) clamp: LogClamp,
     pub(crate) formula: F,
@@ -213,7 +213,7 @@ impl<F: Formula> RowLoss for Labelled<'_, F> {
     const MAY_HAVE_TERMS: bool = true;
 
     fn labels(&self) -> Option<Rows<'_>> {
-        Some(self.targets)
+        Some(*self.targets)
     }
 
     #[inline(always)]

@@ -116,27 +116,27 @@ pub(super) fn for_each_group<L: Lane, F: Columns>(l: L, table: &mut Table<'_>, e
     let (mut first, end) = (0, end - usize::from(fill.is_some()));
     // What is pending of a batch has room for `ROWS`.
     if const { L::N > 1 && 4 * L::N <= ROWS } && classes == 2 && end >= 4 * L::N && are_gapless(table, f) {
-        first = l.apart(RowsOfTwo { table, end, f });
+        first = l.apart(&mut RowsOfTwo { table, end, f });
     }
     if first < end {
         // The commonest heads have code of their own, without loops over columns, if it is not too long for that.
         if const { L::N > 4 && F::IS_UNROLLED } && classes == 10 && are_gapless(table, f) {
-            l.apart(SideBySideRows::<_, 10> { table, rows: first..end, f });
+            l.apart(&mut SideBySideRows::<_, 10> { table, rows: first..end, f });
         } else if const { L::N > 1 } && classes > SHORT {
-            l.apart(SideBySideRows::<_, LONGEST> { table, rows: first..end, f });
+            l.apart(&mut SideBySideRows::<_, LONGEST> { table, rows: first..end, f });
         } else {
-            apart(l, SideBySideRows::<_, SHORT> { table, rows: first..end, f });
+            apart(l, &mut SideBySideRows::<_, SHORT> { table, rows: first..end, f });
         }
     }
     if const { L::N > 1 }
         && let Some(fill) = fill
     {
-        l.apart(RowAlong { table, row: end, fill, f });
+        l.apart(&mut RowAlong { table, row: end, fill, f });
     }
 }
 
 #[inline(always)]
-fn apart<L: Lane, O: Op>(l: L, op: O) -> O::Out {
+fn apart<L: Lane, O: Op>(l: L, op: &mut O) -> O::Out {
     // Where there is one lane, size counts.
     if const { L::N == 1 } { op.run(l) } else { l.apart(op) }
 }
@@ -156,12 +156,12 @@ impl<F: Columns, const MOST: usize> Op for SideBySideRows<'_, '_, F, MOST> {
     type Out = ();
 
     #[inline(always)]
-    fn run<L: Lane>(self, l: L) {
-        let Self { table, rows, f } = self;
+    fn run<L: Lane>(&mut self, l: L) {
+        let Self { ref mut table, ref rows, ref mut f } = *self;
         let (end, classes) = (rows.end, if MOST < SHORT { MOST } else { table.as_rows().classes() });
         let (mut columns, mut further) = ([l.splat(0.0); MOST], [l.splat(0.0); MOST]);
         let (Some(columns), Some(further)) = (columns.get_mut(..classes), further.get_mut(..classes)) else { return };
-        for row in rows.step_by(L::N) {
+        for row in rows.clone().step_by(L::N) {
             if MOST < SHORT {
                 // Nothing of the last group is left in registers for this one.
                 columns.fill(l.splat(0.0));
@@ -192,7 +192,7 @@ impl<F: Columns> Op for RowAlong<'_, '_, F> {
     type Out = ();
 
     #[inline(always)]
-    fn run<L: Lane>(self, l: L) {
+    fn run<L: Lane>(&mut self, l: L) {
         // In as many vectors as it fills, but a whole chunk at least: where their number is known, they stay in registers.
         match self.table.as_rows().classes() {
             ..=LANES => self.vectors(l, LANES / L::N),
@@ -203,10 +203,10 @@ impl<F: Columns> Op for RowAlong<'_, '_, F> {
 
 impl<F: Columns> RowAlong<'_, '_, F> {
     #[inline(always)]
-    fn vectors<L: Lane>(self, l: L, vectors: usize) {
+    fn vectors<L: Lane>(&mut self, l: L, vectors: usize) {
         // Where there are lanes, they are four at least.
         const MOST: usize = SHORT / 4;
-        let Self { table, row, fill, f } = self;
+        let Self { ref mut table, row, fill, ref mut f } = *self;
         let (mut elements, mut further) = ([l.splat(fill); MOST], [l.splat(0.0); MOST]);
         let (Some(elements), Some(further)) = (elements.get_mut(..vectors), further.get_mut(..vectors)) else { return };
         load_row(l, table.as_rows().row(row), fill, elements);
@@ -241,8 +241,8 @@ impl<F: Columns> Op for RowsOfTwo<'_, '_, F> {
     type Out = usize;
 
     #[inline(always)]
-    fn run<L: Lane>(self, l: L) -> usize {
-        let Self { table, end, f } = self;
+    fn run<L: Lane>(&mut self, l: L) -> usize {
+        let Self { ref mut table, end, ref mut f } = *self;
         let chunks = 8 * L::N / LANES;
         let mut row = 0;
         while row + 4 * L::N <= end {

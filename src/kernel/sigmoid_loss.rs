@@ -21,7 +21,7 @@ use crate::lane::{Arithmetic, Group, Lane, Span, Stream, walk, walk_large, walk_
 use crate::math::{log1p_of_scaled, scaled_exp_nonpos, scaled_one};
 
 pub(crate) struct Logits<'a> {
-    pub(crate) targets: Rows<'a>,
+    pub(crate) targets: &'a Rows<'a>,
     pub(crate) class_weights: Option<&'a [f32]>,
     pub(crate) pos_weights: Stream<'a>,
     pub(crate) label_smoothing: f32,
@@ -64,7 +64,7 @@ impl RowLoss for Logits<'_> {
     }
 
     fn labels(&self) -> Option<Rows<'_>> {
-        Some(self.targets)
+        Some(*self.targets)
     }
 
     #[inline(always)]

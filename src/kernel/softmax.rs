@@ -395,7 +395,7 @@ impl Op for LogSumExp<'_> {
     }
 
     #[inline(always)]
-    fn run<L: Lane>(self, l: L) {
+    fn run<L: Lane>(&mut self, l: L) {
         let taken = short::taken::<L>(self.x, true);
         let (table, mut sums) = (&mut Table::ReadOnly(self.x), LogSums { out: self.out });
         short::for_each_group(l, table, taken, &mut sums);

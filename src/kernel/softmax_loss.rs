@@ -145,7 +145,7 @@ impl<A: Arithmetic> Slope<A> {
 /// Labels `q_i = w_i (on t_i + off)` of every class, all divided by the number of positives if so wished. Label smoothing
 /// has on = 1 - epsilon, off = epsilon / C.
 pub(crate) struct Dense<'a> {
-    pub(crate) targets: Rows<'a>,
+    pub(crate) targets: &'a Rows<'a>,
     pub(crate) class_weights: Option<&'a [f32]>,
     pub(crate) on: f32,
     pub(crate) off: f32,
@@ -226,7 +226,7 @@ impl RowLoss for Dense<'_> {
     const TAKES_COLUMNS: bool = true;
 
     fn labels(&self) -> Option<Rows<'_>> {
-        Some(self.targets)
+        Some(*self.targets)
     }
 
     #[inline(always)]
@@ -332,7 +332,7 @@ fn left_out(policy: EmptyRow, x: &[f32]) -> bool {
 
 /// Class indices: `q_i = w_i [i = class]`.
 pub(crate) struct Indexed<'a> {
-    pub(crate) targets: ClassIndices<'a>,
+    pub(crate) targets: &'a ClassIndices<'a>,
     pub(crate) ignore_index: Option<i64>,
     pub(crate) class_weights: Option<&'a [f32]>,
     pub(crate) empty_row: EmptyRow,
@@ -491,7 +491,7 @@ impl RowLoss for Indexed<'_> {
     }
 
     fn classes(&self) -> Option<ClassIndices<'_>> {
-        Some(self.targets)
+        Some(*self.targets)
     }
 
     #[inline(always)]
@@ -688,7 +688,7 @@ impl<R: Arithmetic, Y: Layout<R>> short::Terms<R, 2> for SmoothedTerms<'_, R, Y>
 
 /// Multi-label rows as lists of their hot classes.
 pub(crate) struct MultiHot<'a> {
-    pub(crate) targets: HotClasses<'a>,
+    pub(crate) targets: &'a HotClasses<'a>,
     pub(crate) ignore_index: Option<i64>,
     pub(crate) class_weights: Option<&'a [f32]>,
     pub(crate) scale: PositivesScale,

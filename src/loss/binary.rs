@@ -163,7 +163,7 @@ impl<'a> SigmoidCrossEntropy<'a> {
         self
     }
 
-    fn logits(&self, x: Rows<'_>, targets: Rows<'a>) -> Result<sigmoid_loss::Logits<'a>, Error> {
+    fn logits(&self, x: Rows<'_>, targets: &'a Rows<'a>) -> Result<sigmoid_loss::Logits<'a>, Error> {
         targets.check_like(x, "targets")?;
         Ok(sigmoid_loss::Logits {
             targets,
@@ -199,7 +199,11 @@ impl<'a> ProbabilityBinaryCrossEntropy<'a> {
         self
     }
 
-    fn binary(&self, x: Rows<'_>, targets: Rows<'a>) -> Result<probability::Labelled<'a, probability::Binary>, Error> {
+    fn binary(
+        &self,
+        x: Rows<'_>,
+        targets: &'a Rows<'a>,
+    ) -> Result<probability::Labelled<'a, probability::Binary>, Error> {
         targets.check_like(x, "targets")?;
         Ok(probability::Labelled {
             targets,

@@ -167,7 +167,7 @@ impl<'a> SoftmaxCrossEntropy<'a> {
         self
     }
 
-    fn indexed(&self, x: Rows<'_>, targets: ClassIndices<'a>) -> Result<softmax_loss::Indexed<'a>, Error> {
+    fn indexed(&self, x: Rows<'_>, targets: &'a ClassIndices<'a>) -> Result<softmax_loss::Indexed<'a>, Error> {
         check_indices(self.backend, targets, x, self.ignore_index)?;
         Ok(softmax_loss::Indexed {
             targets,
@@ -177,11 +177,11 @@ impl<'a> SoftmaxCrossEntropy<'a> {
         })
     }
 
-    fn smoothed(&self, x: Rows<'_>, targets: ClassIndices<'a>) -> Result<softmax_loss::Smoothed<'a>, Error> {
+    fn smoothed(&self, x: Rows<'_>, targets: &'a ClassIndices<'a>) -> Result<softmax_loss::Smoothed<'a>, Error> {
         Ok(softmax_loss::Smoothed::new(self.indexed(x, targets)?, self.kind.label_smoothing, x.classes()))
     }
 
-    fn labelled(&self, x: Rows<'_>, targets: Rows<'a>) -> Result<softmax_loss::Dense<'a>, Error> {
+    fn labelled(&self, x: Rows<'_>, targets: &'a Rows<'a>) -> Result<softmax_loss::Dense<'a>, Error> {
         targets.check_like(x, "targets")?;
         let epsilon = self.kind.label_smoothing;
         Ok(softmax_loss::Dense {
@@ -220,7 +220,7 @@ impl<'a> ProbabilityCrossEntropy<'a> {
         self
     }
 
-    fn indexed(&self, x: Rows<'_>, targets: ClassIndices<'a>) -> Result<probability::Indexed<'a>, Error> {
+    fn indexed(&self, x: Rows<'_>, targets: &'a ClassIndices<'a>) -> Result<probability::Indexed<'a>, Error> {
         check_indices(self.backend, targets, x, self.ignore_index)?;
         Ok(probability::Indexed {
             targets,
@@ -233,7 +233,7 @@ impl<'a> ProbabilityCrossEntropy<'a> {
     fn labelled(
         &self,
         x: Rows<'_>,
-        targets: Rows<'a>,
+        targets: &'a Rows<'a>,
     ) -> Result<probability::Labelled<'a, probability::Distribution>, Error> {
         targets.check_like(x, "targets")?;
         Ok(probability::Labelled {
@@ -251,7 +251,7 @@ impl<'a> NllLoss<'a> {
         Self::with(Nll(()), Reduction::MeanOverWeights)
     }
 
-    fn indexed(&self, x: Rows<'_>, targets: ClassIndices<'a>) -> Result<probability::Indexed<'a>, Error> {
+    fn indexed(&self, x: Rows<'_>, targets: &'a ClassIndices<'a>) -> Result<probability::Indexed<'a>, Error> {
         check_indices(self.backend, targets, x, self.ignore_index)?;
         Ok(probability::Indexed {
             targets,
@@ -327,9 +327,9 @@ impl<'a> Target<'a, Softmax> for ClassIndices<'a> {
         losses: Option<&mut [f32]>,
     ) -> Result<Totals, Error> {
         if loss.kind.label_smoothing == 0.0 {
-            loss.evaluate(table, losses, |x| loss.indexed(x, self))
+            loss.evaluate(table, losses, |x| loss.indexed(x, &self))
         } else {
-            loss.evaluate(table, losses, |x| loss.smoothed(x, self))
+            loss.evaluate(table, losses, |x| loss.smoothed(x, &self))
         }
     }
 }
@@ -340,7 +340,7 @@ target!(ClassIndices for Nll, NllLoss::indexed);
 
 fn check_indices(
     backend: Option<Backend>,
-    targets: ClassIndices<'_>,
+    targets: &ClassIndices<'_>,
     x: Rows<'_>,
     ignore_index: Option<i64>,
 ) -> Result<(), Error> {

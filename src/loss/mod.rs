@@ -178,7 +178,7 @@ macro_rules! target {
                 table: &mut crate::kernel::Table<'_>,
                 losses: Option<&mut [f32]>,
             ) -> Result<crate::Totals, Error> {
-                loss.evaluate(table, losses, |x| $kernel(loss, x, self))
+                loss.evaluate(table, losses, |x| $kernel(loss, x, &self))
             }
         }
     };
@@ -475,17 +475,17 @@ impl<'a, K: Kind + Copy> Loss<'a, K> {
         self.check(x, losses.as_deref())?;
         let kernel = kernel(x)?;
         if self.check_finite || self.validate {
-            self.check_values(x, &kernel)?;
+            self.check_values(table, &kernel)?;
         }
 
-        let shares = shares_of(&kernel, self.row_weights, x);
+        let shares = shares_of(&kernel, self.row_weights, table);
         let denominator = self.reduction.denominator(shares, rows);
         let mut scale = self.grad_scale;
         if table.is_written() && self.reduction != Reduction::Sum {
             scale = if denominator == 0.0 { 0.0 } else { (f64::from(scale) / denominator) as f32 };
         }
-        let batch = Batch { table, kernel: &kernel, row_weights: self.row_weights, scale };
-        let sum = batch.sum(self.backend, losses);
+        let mut batch = Batch { table, kernel: &kernel, row_weights: self.row_weights, scale, losses };
+        let sum = Backend::run(self.backend, &mut batch);
         Ok(Totals { sum, weight: denominator, rows: shares.rows })
     }
 
@@ -507,7 +507,8 @@ impl<'a, K: Kind + Copy> Loss<'a, K> {
     }
 
     /// The values of the rows that are read.
-    fn check_values<R: RowLoss>(&self, x: Rows<'_>, kernel: &R) -> Result<(), Error> {
+    fn check_values<R: RowLoss>(&self, table: &Table<'_>, kernel: &R) -> Result<(), Error> {
+        let x = table.as_rows();
         for row in 0..x.rows() {
             let values = x.row(row);
             if !share_of(kernel, self.row_weights, row, values).active {

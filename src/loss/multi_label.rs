@@ -189,7 +189,7 @@ impl<'a> MultiLabelSoftmaxCrossEntropy<'a> {
         self
     }
 
-    fn labelled(&self, x: Rows<'_>, targets: Rows<'a>) -> Result<Dense<'a>, Error> {
+    fn labelled(&self, x: Rows<'_>, targets: &'a Rows<'a>) -> Result<Dense<'a>, Error> {
         targets.check_like(x, "targets")?;
         let binarize = self.kind.gradient == MultiLabelGradient::PyCaffeCompat;
         if binarize && self.class_weights.is_some() {
@@ -211,7 +211,7 @@ impl<'a> MultiLabelSoftmaxCrossEntropy<'a> {
         })
     }
 
-    fn hot(&self, x: Rows<'_>, targets: HotClasses<'a>) -> Result<MultiHot<'a>, Error> {
+    fn hot(&self, x: Rows<'_>, targets: &'a HotClasses<'a>) -> Result<MultiHot<'a>, Error> {
         if self.kind.gradient == MultiLabelGradient::PyCaffeCompat {
             return conflicts_with("HotClasses");
         }

@@ -14,6 +14,6 @@ pub(crate) const fn detect() -> Option<Token> {
 
 /// Apart from its callers: one copy of each operation.
 #[inline(never)]
-pub(crate) fn run<O: Op>(token: Token, op: O) -> O::Out {
+pub(crate) fn run<O: Op>(token: Token, op: &mut O) -> O::Out {
     op.run(token)
 }

@@ -23,7 +23,7 @@ macro_rules! token {
             if super::detect::level() >= super::detect::Level::$level { Some(Token(())) } else { None }
         }
 
-        pub(crate) fn run<O: crate::lane::Op>(token: Token, op: O) -> O::Out {
+        pub(crate) fn run<O: crate::lane::Op>(token: Token, op: &mut O) -> O::Out {
             with_features(
                 token,
                 #[inline(always)]
@@ -61,7 +61,7 @@ use on_registers;
 /// Lane methods that are the same for every [`token`].
 macro_rules! shared_lane_methods {
     () => {
-        fn apart<O: crate::lane::Op>(self, op: O) -> O::Out {
+        fn apart<O: crate::lane::Op>(self, op: &mut O) -> O::Out {
             run(self, op)
         }
         #[inline(always)]
