@@ -58,8 +58,8 @@ timed on Golden Cove alone. llvm-mca's number is too low for loops that have ope
 finds ten of pipe 0, ten of pipe 5 and twenty of both to take 10 cycles, not 20.
 
 Times
-- The smallest of many turns that all operations take with each other. Cycles are counted by a chain of dependent
-  additions that takes turns with them.
+- The smallest of many turns that all operations take with each other. What a cycle takes is found before and after each
+  turn, by a chain of dependent additions.
 - L1: three tables fit in it, and are long enough for every loop to settle. The operation's bound is the sum of its
   passes' by the model of the machine's core; where it is not known, the newest of its vendor, or Zen 5. The share is
   bound over measured. What is not in the bound: the call, what stands between the loops, and waiting for results.
@@ -426,15 +426,21 @@ def make_pass(
     return Pass(executed, rows * classes, len(times) - 1, elements)
 
 
-def times(binary: Path, seconds: float) -> dict[str, dict[str, float]]:
-    """Nanoseconds, by section and name."""
+@dataclass(frozen=True)
+class Time:
+    nanoseconds: float
+    cycles: float
+
+
+def times(binary: Path, seconds: float) -> dict[str, dict[str, Time]]:
+    """By section and name."""
     in_l1 = ",".join(f"{op}/{rows}x{classes}" for op, rows, classes in IN_L1)
     command = [binary, "time", str(seconds), in_l1, *{",".join(passes) for passes in PASSES.values()}]
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    sections: dict[str, dict[str, float]] = {}
+    sections: dict[str, dict[str, Time]] = {}
     for line in output.splitlines():
-        section, name, nanoseconds = line.split()
-        sections.setdefault(section, {})[name] = float(nanoseconds)
+        section, name, *numbers = line.split()
+        sections.setdefault(section, {})[name] = Time(*map(float, numbers))
     return sections
 
 
@@ -456,14 +462,19 @@ def loops_table(found: dict[str, list[Pass]]) -> str:
     return table(header, [row(op, part) for op, parts in found.items() for part in parts])
 
 
-def l1_table(found: dict[str, list[Pass]], measured: dict[str, float], clock: float, core: Core) -> str:
+def port_bound(parts: list[Pass], core: Core) -> float:
+    """Of all passes, in cycles per 16 elements."""
+    return sum(part.bound(core) for part in parts)
+
+
+def l1_table(found: dict[str, list[Pass]], measured: dict[str, Time], core: Core) -> str:
     rows = []
     for op, parts in found.items():
         if op not in measured:
             continue
         rows_of, classes = map(int, op.rpartition("/")[2].split("x"))
-        bound, nanoseconds = sum(part.bound(core) for part in parts), measured[op] / (rows_of * classes)
-        cycles = nanoseconds * 16 / clock
+        elements, bound = rows_of * classes, port_bound(parts, core)
+        nanoseconds, cycles = measured[op].nanoseconds / elements, 16 * measured[op].cycles / elements
         rows.append([op, f"{nanoseconds:.3f}", f"{cycles:.2f}", f"{bound:.2f}", f"{bound / cycles:.0%}"])
     return table("op|ns per element|cycles per 16|bound|share", rows)
 
@@ -476,11 +487,13 @@ def plain_table(plain: dict[str, float]) -> str:
     return table("plain loop|ns per element|lines moved|GB/s", [row(name, lines) for name, lines in LINES.items()])
 
 
-def memory_table(long: dict[str, float], plain: dict[str, float], ports: dict[str, float]) -> str:
+def memory_table(long: dict[str, Time], plain: dict[str, float], ports: dict[str, float]) -> str:
     def row(op: str, backend: str) -> list[object]:
         traffic = plain[",".join(PASSES[op])] / LONG_LENGTH
-        port = ports[f"softmax/{backend}/{LONG_ROW[0]}x{LONG_ROW[1]}"]
-        measured = long[f"{op}/{backend}"] / LONG_LENGTH
+        time = long[f"{op}/{backend}"]
+        cycles = ports[f"softmax/{backend}/{LONG_ROW[0]}x{LONG_ROW[1]}"] / 16
+        port = cycles * time.nanoseconds / time.cycles
+        measured = time.nanoseconds / LONG_LENGTH
         numbers = [f"{number:.3f}" for number in (measured, traffic, port)]
         return [f"{op}/{backend}", ", ".join(PASSES[op]), *numbers, f"{max(traffic, port) / measured:.0%}"]
 
@@ -488,12 +501,12 @@ def memory_table(long: dict[str, float], plain: dict[str, float], ports: dict[st
     return table("op|passes|ns per element|traffic bound|port bound|share", rows)
 
 
-def fastest(plain: dict[str, float]) -> dict[str, float]:
-    """Of each plain loop, with vectors of whichever width."""
+def fastest(plain: dict[str, Time]) -> dict[str, float]:
+    """Nanoseconds of each plain loop, with vectors of whichever width."""
     best: dict[str, float] = {}
-    for name, nanoseconds in plain.items():
+    for name, time in plain.items():
         name = name.partition("/")[0]
-        best[name] = min(nanoseconds, best.get(name, nanoseconds))
+        best[name] = min(time.nanoseconds, best.get(name, time.nanoseconds))
     return best
 
 
@@ -517,16 +530,16 @@ def report(binary: Path, seconds: float) -> str:
     for op in (op for op, parts in found.items() if not parts):
         print(f"{op}: no loop found", file=sys.stderr)
     measured = times(binary, seconds)
-    clock = measured["clock"]["1000_cycles"] / 1000
     core = core_here()
-    ports = {op: clock * sum(part.bound(core) for part in parts) / 16 for op, parts in found.items()}
+    clocks = sorted(time.cycles / time.nanoseconds for time in measured["L1"].values())
+    ports = {op: port_bound(parts, core) for op, parts in found.items()}
     plain = fastest(measured["plain"])
     return "\n\n".join([
-        f"{cpu('model name')} at {1 / clock:.2f} GHz, with the model of {core.name}. Bounds of the loops, in "
-        "cycles per 16 elements:",
+        f"{cpu('model name')} at {clocks[0]:.2f} to {clocks[-1]:.2f} GHz, with the model of {core.name}. Bounds of the "
+        "loops, in cycles per 16 elements:",
         loops_table(found),
         "Tables in L1:",
-        l1_table(found, measured["L1"], clock, core),
+        l1_table(found, measured["L1"], core),
         "Rows of 64 MiB:",
         plain_table(plain),
         memory_table(measured["long"], plain, ports),

@@ -160,7 +160,7 @@ impl<'a> ClassIndices<'a> {
         let are_below = if self.len() < WORTH_DISPATCHING {
             self.0.are_below(classes)
         } else {
-            Backend::run(backend, &mut AreBelow { indices: self.0, classes })
+            Backend::run(backend, &mut AreBelow { indices: &self.0, classes })
         };
         if are_below {
             return Ok(());
@@ -226,7 +226,7 @@ const WORTH_DISPATCHING: usize = 64;
 
 /// [`Indices::are_below`] with the instructions of a backend: the compiler makes vectors of it.
 struct AreBelow<'a> {
-    indices: Indices<'a>,
+    indices: &'a Indices<'a>,
     classes: usize,
 }
 
