@@ -58,8 +58,8 @@ timed on Golden Cove alone. llvm-mca's number is too low for loops that have ope
 finds ten of pipe 0, ten of pipe 5 and twenty of both to take 10 cycles, not 20.
 
 Times
-- The smallest of many turns that all operations take with each other. What a cycle takes is found before and after each
-  turn, by a chain of dependent additions.
+- Nanoseconds are the least of many turns that all operations take with each other, cycles the median: what a cycle takes
+  is found before and after each turn, by a chain of dependent additions.
 - L1: three tables fit in it, and are long enough for every loop to settle. The operation's bound is the sum of its
   passes' by the model of the machine's core; where it is not known, the newest of its vendor, or Zen 5. The share is
   bound over measured. What is not in the bound: the call, what stands between the loops, and waiting for results.

@@ -227,7 +227,7 @@ mod x86_64 {
 
     /// Nanoseconds of a cycle now: additions that wait for each other take one each.
     fn clock() -> f64 {
-        const ADDITIONS: u32 = 100 * 100;
+        const ADDITIONS: u32 = 200 * 100;
         let mut x = 1_u64;
         let start = Instant::now();
         for _ in 0..ADDITIONS / 100 {
@@ -259,7 +259,7 @@ mod x86_64 {
         run: Box<dyn FnMut() + 'a>,
         calls: u32,
         nanoseconds: f64,
-        cycles: f64,
+        cycles: Vec<f64>,
     }
 
     impl<'a> Contender<'a> {
@@ -269,7 +269,7 @@ mod x86_64 {
             run();
             let calls = BATCH.as_nanos() / start.elapsed().as_nanos().max(1);
             let calls = u32::try_from(calls).unwrap().max(1);
-            Self { name, run: Box::new(run), calls, nanoseconds: f64::INFINITY, cycles: f64::INFINITY }
+            Self { name, run: Box::new(run), calls, nanoseconds: f64::INFINITY, cycles: Vec::new() }
         }
 
         fn turn(&mut self) {
@@ -284,19 +284,21 @@ mod x86_64 {
             }
             let nanoseconds = start.elapsed().as_secs_f64() * 1e9 / f64::from(self.calls);
             self.nanoseconds = self.nanoseconds.min(nanoseconds);
-            // The clock changes with the load, from one millisecond to the next. Where one looks slow, it was interrupted.
-            self.cycles = self.cycles.min(nanoseconds / before.min(clock()));
+            // The clock changes with the load, from one millisecond to the next.
+            self.cycles.push(nanoseconds / before.min(clock()));
         }
     }
 
-    /// All take turns; the fastest turn of each counts, in nanoseconds and in cycles of the clock at that time.
+    /// All take turns. Nanoseconds of the fastest turn of each count, and the median of cycles: a clock that looks slow, as
+    /// it was interrupted, makes few of them.
     fn interleave(mut contenders: Vec<Contender<'_>>, seconds: f64) {
         let start = Instant::now();
         while start.elapsed().as_secs_f64() < seconds {
             contenders.iter_mut().for_each(Contender::turn);
         }
-        for Contender { name, nanoseconds, cycles, .. } in contenders {
-            println!("{name} {nanoseconds} {cycles}");
+        for Contender { name, nanoseconds, mut cycles, .. } in contenders {
+            cycles.sort_unstable_by(f64::total_cmp);
+            println!("{name} {nanoseconds} {}", cycles[cycles.len() / 2]);
         }
     }
 
