@@ -259,8 +259,10 @@ pub(crate) fn fill_by_fours<V: Copy>(columns: &mut [V], f: impl Fn(usize, usize)
         }
     } else if !rest.is_empty() {
         let four = f(first, rest.len());
-        for (column, of_four) in rest.iter_mut().zip(four) {
-            *column = of_four;
+        for (i, column) in rest.iter_mut().enumerate() {
+            if let Some(&of_four) = four.get(i) {
+                *column = of_four;
+            }
         }
     }
 }

@@ -214,6 +214,7 @@ struct ShortRows<'a, 'p, K> {
 impl<K: RowLoss> short::Columns for ShortRows<'_, '_, K> {
     const IS_UNROLLED: bool = K::IS_UNROLLED;
 
+    #[inline(always)]
     fn further(&self) -> Option<Rows<'_>> {
         self.kernel.labels()
     }
@@ -469,15 +470,15 @@ impl Sum {
         // In registers: where the compiler does not know that the losses are elsewhere, it adds them one by one.
         let mut sums = self.0;
         for part in parts.iter().take(rows / Self::PARTS) {
-            for (sum, &loss) in sums.iter_mut().zip(part) {
-                *sum += f64::from(loss);
+            for (i, sum) in sums.iter_mut().enumerate() {
+                *sum += part.get(i).map_or(0.0, |&loss| f64::from(loss));
             }
         }
         let rest = rows % Self::PARTS;
         if let Some(part) = parts.get(rows / Self::PARTS).filter(|_| rest > 0) {
             // To all sums, since stores under a mask are slow and are not handed on to loads.
-            for (i, (sum, &loss)) in sums.iter_mut().zip(part).enumerate() {
-                *sum += if i < rest { f64::from(loss) } else { 0.0 };
+            for (i, sum) in sums.iter_mut().enumerate() {
+                *sum += part.get(i).map_or(0.0, |&loss| if i < rest { f64::from(loss) } else { 0.0 });
             }
         }
         self.0 = sums;

@@ -75,6 +75,7 @@ struct OfMap<'m, M>(&'m M);
 impl<M: Short> short::Columns for OfMap<'_, M> {
     const IS_UNROLLED: bool = true;
 
+    #[inline(always)]
     fn further(&self) -> Option<Rows<'_>> {
         self.0.further()
     }
@@ -131,6 +132,7 @@ pub(crate) trait RowLoss {
     fn share(&self, row: usize, x: &[f32]) -> Share;
 
     /// The dense labels, if it has any; [`columns`](Self::columns) takes them too.
+    #[inline(always)]
     fn labels(&self) -> Option<Rows<'_>> {
         None
     }
@@ -158,6 +160,7 @@ pub(crate) trait RowLoss {
     fn terms<L: Lane>(&self, _: L, _first: usize, _: Span<'_>, _scale: f32, _terms: &mut [f32]) {}
 
     /// The classes whose marks [`columns`](Self::columns) takes.
+    #[inline(always)]
     fn classes(&self) -> Option<ClassIndices<'_>> {
         None
     }

@@ -212,6 +212,7 @@ impl Formula for Binary {
 impl<F: Formula> RowLoss for Labelled<'_, F> {
     const MAY_HAVE_TERMS: bool = true;
 
+    #[inline(always)]
     fn labels(&self) -> Option<Rows<'_>> {
         Some(*self.targets)
     }

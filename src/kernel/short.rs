@@ -164,8 +164,8 @@ impl<F: Columns, const MOST: usize> Op for SideBySideRows<'_, '_, F, MOST> {
         for row in rows.clone().step_by(L::N) {
             if MOST < SHORT {
                 // Nothing of the last group is left in registers for this one.
-                columns.fill(l.splat(0.0));
-                further.fill(l.splat(0.0));
+                clear(l, columns);
+                clear(l, further);
             }
             read::<L, MOST>(l, table.as_rows(), row, columns);
             if let Some(rows) = f.further() {
@@ -177,6 +177,15 @@ impl<F: Columns, const MOST: usize> Op for SideBySideRows<'_, '_, F, MOST> {
                 store::<L, MOST>(l, columns, data, Grid { stride, rows: end - row });
             }
         }
+    }
+}
+
+/// Not by `fill`, nor is any `zip` near: both are calls where a build goes without link-time optimisation.
+#[inline(always)]
+#[allow(clippy::manual_slice_fill, reason = "as said")]
+fn clear<L: Lane>(l: L, columns: &mut [L::V]) {
+    for column in columns {
+        *column = l.splat(0.0);
     }
 }
 
@@ -448,15 +457,18 @@ pub(super) fn sums_of_lanes<L: Lane, R: Group<L>, const J: usize>(
                 half = none;
             }
         }
-        for (parts, part) in parts.iter_mut().zip(add_each(g, of_quads, half)) {
-            if let Some(of_lanes) = parts.get_mut(lanes) {
-                *of_lanes = part;
+        let of_lanes = add_each(g, of_quads, half);
+        for (j, parts) in parts.iter_mut().enumerate() {
+            if let (Some(part), Some(&of_lanes)) = (parts.get_mut(lanes), of_lanes.get(j)) {
+                *part = of_lanes;
             }
         }
     }
     let mut sums = [l.splat(0.0); J];
-    for (sum, parts) in sums.iter_mut().zip(parts) {
-        *sum = come_together(l, parts);
+    for (j, sum) in sums.iter_mut().enumerate() {
+        if let Some(&parts) = parts.get(j) {
+            *sum = come_together(l, parts);
+        }
     }
     sums
 }
@@ -473,8 +485,8 @@ fn of_last<L: Lane, R: Group<L>, const J: usize>(
     for (k, x) in columns.iter_mut().enumerate() {
         let (y, terms) = terms.of(l, first + k, *x);
         *x = y;
-        for (added, term) in added.iter_mut().zip(terms) {
-            if let Some(added) = added.get_mut(k) {
+        for (j, added) in added.iter_mut().enumerate() {
+            if let (Some(added), Some(&term)) = (added.get_mut(k), terms.get(j)) {
                 *added = term;
             }
         }
@@ -484,8 +496,10 @@ fn of_last<L: Lane, R: Group<L>, const J: usize>(
 
 #[inline(always)]
 fn add_each<A: Arithmetic, const J: usize>(l: A, mut a: [A::V; J], b: [A::V; J]) -> [A::V; J] {
-    for (a, b) in a.iter_mut().zip(b) {
-        *a = l.add(*a, b);
+    for (j, a) in a.iter_mut().enumerate() {
+        if let Some(&b) = b.get(j) {
+            *a = l.add(*a, b);
+        }
     }
     a
 }
@@ -545,7 +559,9 @@ impl<A: Arithmetic, const J: usize> OfBlocks<A, J> {
     /// `hi + lo += part`, and `part` is 0 again.
     #[inline(always)]
     fn end_block(&mut self, a: A, part: &mut [A::V; J], is_first: bool) {
-        for ((hi, lo), part) in self.hi.iter_mut().zip(&mut self.lo).zip(part) {
+        for j in 0..J {
+            let all = (self.hi.get_mut(j), self.lo.get_mut(j), part.get_mut(j));
+            let (Some(hi), Some(lo), Some(part)) = all else { return };
             if is_first {
                 // Nothing is lost.
                 *hi = *part;
@@ -560,9 +576,11 @@ impl<A: Arithmetic, const J: usize> OfBlocks<A, J> {
     #[inline(always)]
     fn total(self, a: A) -> [A::V; J] {
         let mut totals = self.hi;
-        for (hi, lo) in totals.iter_mut().zip(self.lo) {
-            // As in a longer row, an infinite sum is right without its errors.
-            *hi = a.select(a.eq(lo, lo), a.add(*hi, lo), *hi);
+        for (j, hi) in totals.iter_mut().enumerate() {
+            if let Some(&lo) = self.lo.get(j) {
+                // As in a longer row, an infinite sum is right without its errors.
+                *hi = a.select(a.eq(lo, lo), a.add(*hi, lo), *hi);
+            }
         }
         totals
     }
@@ -587,8 +605,10 @@ fn of_four<L: Lane, R: Group<L>, const J: usize>(
 #[inline(always)]
 fn sums_of_four<L: Lane, R: Group<L>, const J: usize>(l: R, terms: [[R::V; COLUMNS]; J]) -> [R::V; J] {
     let mut sums = [l.splat(0.0); J];
-    for (sum, terms) in sums.iter_mut().zip(terms) {
-        *sum = Group::<R>::sum(Four(l), terms);
+    for (j, sum) in sums.iter_mut().enumerate() {
+        if let Some(&terms) = terms.get(j) {
+            *sum = Group::<R>::sum(Four(l), terms);
+        }
     }
     sums
 }

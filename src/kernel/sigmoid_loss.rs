@@ -63,6 +63,7 @@ impl RowLoss for Logits<'_> {
         self.targets.row(row).get(index) == Some(&self.ignore_value)
     }
 
+    #[inline(always)]
     fn labels(&self) -> Option<Rows<'_>> {
         Some(*self.targets)
     }

@@ -493,6 +493,7 @@ impl Short for SoftmaxBackward<'_> {
             |dy, [y]| (g.mul(y, g.sub(dy, dot)), []),
         );
     }
+    #[inline(always)]
     fn further(&self) -> Option<Rows<'_>> {
         Some(self.y)
     }
@@ -510,8 +511,11 @@ impl Short for SoftmaxBackward<'_> {
         y: &mut [R::V],
     ) {
         let [dot] = layout.sums(l, columns, &mut Products::<R> { y });
-        for (dy, &mut y) in columns.iter_mut().zip(y) {
-            *dy = l.mul(y, l.sub(*dy, dot));
+        let Some(y) = y.get(..columns.len()) else { return };
+        for (i, dy) in columns.iter_mut().enumerate() {
+            if let Some(&y) = y.get(i) {
+                *dy = l.mul(y, l.sub(*dy, dot));
+            }
         }
     }
 }
@@ -557,6 +561,7 @@ impl Short for LogSoftmaxBackward<'_> {
             |dy, [y]| (g.sub(dy, g.mul(exp(g, y), sum)), []),
         );
     }
+    #[inline(always)]
     fn further(&self) -> Option<Rows<'_>> {
         Some(self.y)
     }
@@ -574,8 +579,11 @@ impl Short for LogSoftmaxBackward<'_> {
         y: &mut [R::V],
     ) {
         let [sum] = layout.sums(l, columns, &mut short::Themselves);
-        for (dy, &mut y) in columns.iter_mut().zip(y) {
-            *dy = l.sub(*dy, l.mul(exp(l, y), sum));
+        let Some(y) = y.get(..columns.len()) else { return };
+        for (i, dy) in columns.iter_mut().enumerate() {
+            if let Some(&y) = y.get(i) {
+                *dy = l.sub(*dy, l.mul(exp(l, y), sum));
+            }
         }
     }
 }

@@ -225,6 +225,7 @@ impl RowLoss for Dense<'_> {
     const HAS_LOG: bool = true;
     const TAKES_COLUMNS: bool = true;
 
+    #[inline(always)]
     fn labels(&self) -> Option<Rows<'_>> {
         Some(*self.targets)
     }
@@ -490,6 +491,7 @@ impl RowLoss for Indexed<'_> {
         uniform.then(|| Share::of_row(1.0, classes))
     }
 
+    #[inline(always)]
     fn classes(&self) -> Option<ClassIndices<'_>> {
         Some(*self.targets)
     }
@@ -632,6 +634,7 @@ impl RowLoss for Smoothed<'_> {
         }
     }
 
+    #[inline(always)]
     fn classes(&self) -> Option<ClassIndices<'_>> {
         self.labels.classes()
     }

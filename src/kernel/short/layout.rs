@@ -132,7 +132,8 @@ impl<A: Lane> Layout<A> for Along {
         for (i, x) in vectors.iter_mut().enumerate() {
             let (y, terms) = terms.of(a, i, *x);
             *x = y;
-            for (part, term) in part.iter_mut().zip(terms) {
+            for (j, part) in part.iter_mut().enumerate() {
+                let Some(&term) = terms.get(j) else { break };
                 let pairs = a.add(term, a.swapped::<1>(term));
                 let quads = a.add(pairs, a.swapped::<2>(pairs));
                 *part = a.add(*part, quads);
