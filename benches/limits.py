@@ -59,7 +59,7 @@ finds ten of pipe 0, ten of pipe 5 and twenty of both to take 10 cycles, not 20.
 
 Times
 - Nanoseconds are the least of many turns that all operations take with each other, cycles the median: what a cycle takes
-  is found before and after each turn, by a chain of dependent additions.
+  is found before and after each turn, by a chain of dependent additions, of which the faster counts.
 - L1: three tables fit in it, and are long enough for every loop to settle. The operation's bound is the sum of its
   passes' by the model of the machine's core; where it is not known, the newest of its vendor, or Zen 5. The share is
   bound over measured. What is not in the bound: the call, what stands between the loops, and waiting for results.
@@ -430,6 +430,8 @@ def make_pass(
 class Time:
     nanoseconds: float
     cycles: float
+    clock: float
+    """Nanoseconds of a cycle."""
 
 
 def times(binary: Path, seconds: float) -> dict[str, dict[str, Time]]:
@@ -492,7 +494,7 @@ def memory_table(long: dict[str, Time], plain: dict[str, float], ports: dict[str
         traffic = plain[",".join(PASSES[op])] / LONG_LENGTH
         time = long[f"{op}/{backend}"]
         cycles = ports[f"softmax/{backend}/{LONG_ROW[0]}x{LONG_ROW[1]}"] / 16
-        port = cycles * time.nanoseconds / time.cycles
+        port = cycles * time.clock
         measured = time.nanoseconds / LONG_LENGTH
         numbers = [f"{number:.3f}" for number in (measured, traffic, port)]
         return [f"{op}/{backend}", ", ".join(PASSES[op]), *numbers, f"{max(traffic, port) / measured:.0%}"]
@@ -531,7 +533,7 @@ def report(binary: Path, seconds: float) -> str:
         print(f"{op}: no loop found", file=sys.stderr)
     measured = times(binary, seconds)
     core = core_here()
-    clocks = sorted(time.cycles / time.nanoseconds for time in measured["L1"].values())
+    clocks = sorted(1 / time.clock for time in measured["L1"].values())
     ports = {op: port_bound(parts, core) for op, parts in found.items()}
     plain = fastest(measured["plain"])
     return "\n\n".join([

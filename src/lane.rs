@@ -88,8 +88,8 @@ pub(crate) trait Arithmetic: Copy {
         self.select(mask, self.splat(0.0), a)
     }
 
-    /// A count that starts at +0, and 1 more where the mask, which a comparison made, is true: a number that
-    /// [`of_count`](Self::of_count) knows.
+    /// A count that starts at +0, and 1 more where the mask, which a comparison made, is true. Only
+    /// [`of_count`](Self::of_count) can read it.
     #[inline(always)]
     fn count(self, mask: Self::M, count: Self::V) -> Self::V {
         self.select(mask, self.add(count, self.splat(1.0)), count)

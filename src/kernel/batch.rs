@@ -29,6 +29,7 @@ impl<K: RowLoss> Op for Batch<'_, '_, K> {
     #[inline(always)]
     fn run<L: Lane>(&mut self, l: L) -> f64 {
         let rows = self.table.as_rows().rows();
+        // All else stays in the batch, which goes on to the rows.
         let losses = self.losses.take();
         // To make room for many rows takes a tenth of a call of few. Made here, it is stored by vectors as wide as those that
         // will be loaded.

@@ -180,7 +180,7 @@ impl<F: Columns, const MOST: usize> Op for SideBySideRows<'_, '_, F, MOST> {
     }
 }
 
-/// Not by `fill`, nor is any `zip` near: both are calls where a build goes without link-time optimisation.
+/// Not by `fill`, as no columns here go by `zip`: where a build has no link-time optimisation, both are calls.
 #[inline(always)]
 #[allow(clippy::manual_slice_fill, reason = "as said")]
 fn clear<L: Lane>(l: L, columns: &mut [L::V]) {

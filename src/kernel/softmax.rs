@@ -454,10 +454,11 @@ impl short::Columns for LogSums<'_> {
             |v, sum| {
                 let mut sums = [0.0; LANES];
                 r.base().store(sum, &mut sums, 0);
-                let first = first + v * L::N;
-                let out = self.out.get_mut(first..).unwrap_or_default();
-                for ((row, out), &sum) in (first..x.rows()).zip(out).zip(sums.iter().take(L::N)) {
-                    *out = unless_infinite(sum, x.row(row));
+                for (i, &sum) in sums.iter().take(L::N).enumerate() {
+                    let row = first + v * L::N + i;
+                    if let Some(out) = self.out.get_mut(row) {
+                        *out = unless_infinite(sum, x.row(row));
+                    }
                 }
             },
         );
@@ -511,6 +512,7 @@ impl Short for SoftmaxBackward<'_> {
         y: &mut [R::V],
     ) {
         let [dot] = layout.sums(l, columns, &mut Products::<R> { y });
+        // As long, so that no step is checked.
         let Some(y) = y.get(..columns.len()) else { return };
         for (i, dy) in columns.iter_mut().enumerate() {
             if let Some(&y) = y.get(i) {
@@ -579,6 +581,7 @@ impl Short for LogSoftmaxBackward<'_> {
         y: &mut [R::V],
     ) {
         let [sum] = layout.sums(l, columns, &mut short::Themselves);
+        // As long, so that no step is checked.
         let Some(y) = y.get(..columns.len()) else { return };
         for (i, dy) in columns.iter_mut().enumerate() {
             if let Some(&y) = y.get(i) {

@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! limits trace OP BACKEND SHAPE     an operation once on a table, `rows x classes`, between two breakpoints
-//! limits time SECONDS L1 A,B C      lines of `section name nanoseconds`: operations on tables in L1, `op/shape,...`; plain
-//!                                   loops A, B one after the other, and C
+//! limits time SECONDS L1 A,B C      lines of `section name nanoseconds cycles nanoseconds-of-a-cycle`: operations on tables
+//!                                   in L1, `op/shape,...`; plain loops A, B one after the other, and C
 //! ```
 
 #[cfg(target_arch = "x86_64")]
@@ -260,6 +260,7 @@ mod x86_64 {
         calls: u32,
         nanoseconds: f64,
         cycles: Vec<f64>,
+        clocks: Vec<f64>,
     }
 
     impl<'a> Contender<'a> {
@@ -269,7 +270,7 @@ mod x86_64 {
             run();
             let calls = BATCH.as_nanos() / start.elapsed().as_nanos().max(1);
             let calls = u32::try_from(calls).unwrap().max(1);
-            Self { name, run: Box::new(run), calls, nanoseconds: f64::INFINITY, cycles: Vec::new() }
+            Self { name, run: Box::new(run), calls, nanoseconds: f64::INFINITY, cycles: Vec::new(), clocks: Vec::new() }
         }
 
         fn turn(&mut self) {
@@ -285,8 +286,15 @@ mod x86_64 {
             let nanoseconds = start.elapsed().as_secs_f64() * 1e9 / f64::from(self.calls);
             self.nanoseconds = self.nanoseconds.min(nanoseconds);
             // The clock changes with the load, from one millisecond to the next.
-            self.cycles.push(nanoseconds / before.min(clock()));
+            let clock = before.min(clock());
+            self.cycles.push(nanoseconds / clock);
+            self.clocks.push(clock);
         }
+    }
+
+    fn median(mut numbers: Vec<f64>) -> f64 {
+        numbers.sort_unstable_by(f64::total_cmp);
+        numbers[numbers.len() / 2]
     }
 
     /// All take turns. Nanoseconds of the fastest turn of each count, and the median of cycles: a clock that looks slow, as
@@ -296,9 +304,8 @@ mod x86_64 {
         while start.elapsed().as_secs_f64() < seconds {
             contenders.iter_mut().for_each(Contender::turn);
         }
-        for Contender { name, nanoseconds, mut cycles, .. } in contenders {
-            cycles.sort_unstable_by(f64::total_cmp);
-            println!("{name} {nanoseconds} {}", cycles[cycles.len() / 2]);
+        for Contender { name, nanoseconds, cycles, clocks, .. } in contenders {
+            println!("{name} {nanoseconds} {} {}", median(cycles), median(clocks));
         }
     }
 
