@@ -482,7 +482,7 @@ forward! {
 
 /// All elements of both as one row, where neither has gaps.
 fn flatten_with<'a>(table: &mut Table<'_>, at: Rows<'a>) -> Rows<'a> {
-    if !(table.is_gapless() && at.is_gapless()) {
+    if !table.is_gapless_with(Some(at)) {
         return at;
     }
     table.flatten();

@@ -2,7 +2,7 @@
 
 use super::short::Layout;
 use super::softmax::Ahead;
-use super::{IS_FIRMWARE, Parts, RowLoss, Share, Table, share_of, short, weight_at};
+use super::{IS_FIRMWARE, Parts, RowLoss, Table, share_of, short, uniform_share, weight_at};
 use crate::lane::{BLOCK, Chunk, Four, Group, LANES, Lane, Op, place};
 use crate::math::log1p_of_rest;
 use crate::{ClassIndices, Rows};
@@ -42,12 +42,13 @@ impl<K: RowLoss> Op for Batch<'_, '_, K> {
             many.pending(losses)
         };
         let pending = &mut pending;
-        let (kernel, is_uniform) = (self.kernel, self.uniform_share().is_some());
+        let kernel = self.kernel;
+        let is_uniform = uniform_share(kernel, self.row_weights, self.table).is_some();
         let short = short::taken::<L>(self.table.as_rows(), K::HAS_LOG);
         // Of rows that would go by columns, fewer than there are lanes are not worth a second loop.
         let fewest = if K::TAKES_COLUMNS { LANES } else { 2 };
         let are_joined =
-            short >= fewest && is_uniform && kernel.has_terms() && are_gapless(self.table, kernel.labels());
+            short >= fewest && is_uniform && kernel.has_terms() && self.table.is_gapless_with(kernel.labels());
         let mut taken = 0;
         // What is constant comes first, so that what is never called is not compiled.
         if const { K::MAY_HAVE_TERMS && L::N > 1 } && are_joined {
@@ -66,18 +67,6 @@ impl<K: RowLoss> Op for Batch<'_, '_, K> {
     }
 }
 
-impl<K: RowLoss> Batch<'_, '_, K> {
-    /// Of every row, where all have the same.
-    #[inline(always)]
-    fn uniform_share(&self) -> Option<Share> {
-        self.kernel.uniform_share(self.table.as_rows().classes()).filter(|_| self.row_weights.is_none())
-    }
-}
-
-fn are_gapless(table: &Table<'_>, labels: Option<Rows<'_>>) -> bool {
-    table.is_gapless() && labels.is_none_or(|labels| labels.is_gapless())
-}
-
 /// Rows one by one, apart from short ones: each loop has registers and a stack of its own.
 struct LongRows<'b, 'a, 't, 'p, K> {
     batch: &'b mut Batch<'a, 't, K>,
@@ -90,9 +79,9 @@ impl<K: RowLoss> Op for LongRows<'_, '_, '_, '_, K> {
 
     #[inline(always)]
     fn run<L: Lane>(&mut self, l: L) {
-        let all_are_active = self.batch.uniform_share().is_some_and(|share| share.active);
         let LongRows { batch: &mut Batch { ref mut table, kernel, row_weights, scale, .. }, first, ref mut pending } =
             *self;
+        let all_are_active = uniform_share(kernel, row_weights, table).is_some_and(|share| share.active);
         let rows = table.as_rows().rows();
         let mut look = None;
         for row in first..rows {

@@ -253,12 +253,18 @@ pub(crate) fn share_of<K: RowLoss>(kernel: &K, row_weights: Option<&[f32]>, row:
     kernel.share(row, x).weighted(weight_at(row_weights, row))
 }
 
+/// The share of every row, where all have the same.
+#[inline(always)]
+fn uniform_share<K: RowLoss>(kernel: &K, row_weights: Option<&[f32]>, table: &Table<'_>) -> Option<Share> {
+    kernel.uniform_share(table.as_rows().classes()).filter(|_| row_weights.is_none())
+}
+
 /// The shares of all rows together.
 #[inline]
 pub(crate) fn shares_of<K: RowLoss>(kernel: &K, row_weights: Option<&[f32]>, table: &Table<'_>) -> Share {
-    match kernel.uniform_share(table.as_rows().classes()) {
-        Some(share) if row_weights.is_none() => share.times(table.as_rows().rows()),
-        _ => shares_added_up(kernel, row_weights, table),
+    match uniform_share(kernel, row_weights, table) {
+        Some(share) => share.times(table.as_rows().rows()),
+        None => shares_added_up(kernel, row_weights, table),
     }
 }
 

@@ -115,12 +115,12 @@ pub(super) fn for_each_group<L: Lane, F: Columns>(l: L, table: &mut Table<'_>, e
     let fill = if L::N > 1 && end % L::N == 1 && classes <= SHORT { f.fill() } else { None };
     let (mut first, end) = (0, end - usize::from(fill.is_some()));
     // What is pending of a batch has room for `ROWS`.
-    if const { L::N > 1 && 4 * L::N <= ROWS } && classes == 2 && end >= 4 * L::N && are_gapless(table, f) {
+    if const { L::N > 1 && 4 * L::N <= ROWS } && classes == 2 && end >= 4 * L::N && table.is_gapless_with(f.further()) {
         first = l.apart(&mut RowsOfTwo { table, end, f });
     }
     if first < end {
         // The commonest heads have code of their own, without loops over columns, if it is not too long for that.
-        if const { L::N > 4 && F::IS_UNROLLED } && classes == 10 && are_gapless(table, f) {
+        if const { L::N > 4 && F::IS_UNROLLED } && classes == 10 && table.is_gapless_with(f.further()) {
             l.apart(&mut SideBySideRows::<_, 10> { table, rows: first..end, f });
         } else if const { L::N > 1 } && classes > SHORT {
             l.apart(&mut SideBySideRows::<_, LONGEST> { table, rows: first..end, f });
@@ -139,10 +139,6 @@ pub(super) fn for_each_group<L: Lane, F: Columns>(l: L, table: &mut Table<'_>, e
 fn apart<L: Lane, O: Op>(l: L, op: &mut O) -> O::Out {
     // Where there is one lane, size counts.
     if const { L::N == 1 } { op.run(l) } else { l.apart(op) }
-}
-
-fn are_gapless(table: &Table<'_>, f: &impl Columns) -> bool {
-    table.is_gapless() && f.further().is_none_or(|rows| rows.is_gapless())
 }
 
 /// A vector of rows at a time. Where room is for less than [`SHORT`], there is no more than needed, and no gaps.

@@ -42,6 +42,11 @@ impl<'a> Table<'a> {
             }
     }
 
+    /// Whether neither this nor a further table, if there is one, has gaps.
+    pub(crate) fn is_gapless_with(&self, further: Option<Rows<'_>>) -> bool {
+        self.is_gapless() && further.is_none_or(|rows| rows.is_gapless())
+    }
+
     /// All elements as one row, where there are no gaps.
     pub(crate) fn flatten(&mut self) {
         if !self.is_gapless() {
