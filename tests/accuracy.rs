@@ -1,15 +1,17 @@
 //! Errors of the activations in ULP of the exact value, on every backend, against the table of bounds.
 //!
 //! One-argument functions on every 4096th f32 here and on all of them in `exhaustive.rs`; softmax and its relatives on
-//! rows chosen to be hard: many equal terms, mixed scales, near ties, long rows.
+//! rows chosen to be hard (many equal terms, mixed scales, near ties, long rows) and on the worst that a search found.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod support;
 
+use std::time::{Instant, SystemTime};
 use support::oracle::shifted;
-use support::{BOUNDS, Rng, Worst, backends, bound, to_f64, unary};
+use support::{BOUNDS, Rng, Worst, backends, bound, error_of_sum, to_f64, unary, usual_bound};
 use xent::{
-    LogSoftmax, LogSumExp, Reduction, Rows, RowsMut, SigmoidCrossEntropy, Softmax, SoftmaxCrossEntropy, reference,
+    Backend, LogSoftmax, LogSumExp, Reduction, Rows, RowsMut, SigmoidCrossEntropy, Softmax, SoftmaxCrossEntropy,
+    reference,
 };
 
 #[test]
@@ -63,59 +65,161 @@ fn hard_rows() -> Vec<Vec<f32>> {
     rows
 }
 
+/// What is measured of a row.
+const OF_ROWS: [&str; 5] = ["softmax", "log_softmax", "log_sum_exp", "softmax loss", "softmax loss gradient"];
+
+/// The worst errors [`OF_ROWS`].
+struct WorstOfRows([Worst; 5]);
+
+impl WorstOfRows {
+    fn new() -> Self {
+        Self([(); 5].map(|()| Worst::new()))
+    }
+
+    /// Sees a row; the loss is that of `class`.
+    fn see(&mut self, backend: Backend, row: &[f32], class: usize) {
+        let Self([softmax, log_softmax, log_sum_exp, losses, gradients]) = self;
+        let (n, exact) = (row.len(), shifted(row));
+        let at = |i: usize| format!("element {i} of {n}, row {:?}...", &row[..n.min(4)]);
+        let (mut y, mut expected) = (vec![0.0; n], vec![0.0; n]);
+
+        Softmax::new().backend(backend).forward(row, &mut y).unwrap();
+        reference::softmax(&exact, &mut expected);
+        (0..n).for_each(|i| softmax.see(y[i], expected[i], || at(i)));
+        let sum = to_f64(&y).iter().sum::<f64>();
+        assert!((sum - 1.0).abs() < 1e-6, "{backend}: probabilities sum to {sum}, {}", at(0));
+
+        LogSoftmax::new().backend(backend).forward(row, &mut y).unwrap();
+        reference::log_softmax(&exact, &mut expected);
+        (0..n).for_each(|i| log_softmax.see(y[i], expected[i], || at(i)));
+
+        let mut out = [0.0];
+        LogSumExp::new().backend(backend).forward(row, &mut out).unwrap();
+        let terms = [f64::from(row[0]) - exact[0], reference::log_sum_exp(&exact)];
+        log_sum_exp.see_error(error_of_sum(out[0], terms), || at(0));
+
+        let loss = SoftmaxCrossEntropy::new().backend(backend);
+        let totals = loss.loss_grad(row, &[class], &mut y).unwrap();
+        let mut q = vec![0.0; n];
+        reference::one_hot(class, &mut q);
+        losses.see(totals.sum as f32, reference::softmax_cross_entropy(&exact, &q), || at(class));
+        reference::softmax_cross_entropy_grad(&exact, &q, &mut expected);
+        (0..n).for_each(|i| gradients.see(y[i], expected[i], || at(i)));
+    }
+
+    fn assert(&self, on: &str, bound: impl Fn(&str) -> f64) {
+        for (name, worst) in OF_ROWS.iter().zip(&self.0) {
+            worst.assert(&format!("{name} on {on}"), bound(name));
+        }
+    }
+}
+
 #[test]
 fn softmax_and_its_relatives() {
     let rows = hard_rows();
     for backend in backends() {
-        let (mut softmax, mut log_softmax, mut lse) = (Worst::new(), Worst::new(), Worst::new());
-        let (mut losses, mut gradients) = (Worst::new(), Worst::new());
-        let mut sums = 0.0_f64;
+        let mut worst = WorstOfRows::new();
         for row in &rows {
-            let (n, exact) = (row.len(), shifted(row));
-            let at = |i: usize| format!("element {i} of {n}, row {:?}...", &row[..n.min(4)]);
-            let (mut y, mut expected) = (vec![0.0; n], vec![0.0; n]);
-
-            Softmax::new().backend(backend).forward(row, &mut y).unwrap();
-            reference::softmax(&exact, &mut expected);
-            (0..n).for_each(|i| softmax.see(y[i], expected[i], || at(i)));
-            sums = sums.max((to_f64(&y).iter().sum::<f64>() - 1.0).abs());
-
-            LogSoftmax::new().backend(backend).forward(row, &mut y).unwrap();
-            reference::log_softmax(&exact, &mut expected);
-            (0..n).for_each(|i| log_softmax.see(y[i], expected[i], || at(i)));
-
-            let mut out = [0.0];
-            LogSumExp::new().backend(backend).forward(row, &mut out).unwrap();
-            let (m, log) = (f64::from(row[0]) - exact[0], reference::log_sum_exp(&exact));
-            // In ULP of the larger of its two terms: the sum may cancel.
-            let scale = support::ulp(m + log) / support::ulp(m.abs().max(log));
-            if (m + log).abs() > 0.5 * m.abs().max(log) || scale >= 1.0 {
-                lse.see(out[0], m + log, || at(0));
-            }
-
-            let class = n / 2;
-            let loss = SoftmaxCrossEntropy::new().backend(backend);
-            let totals = loss.loss_grad(row, &[class], &mut y).unwrap();
-            let mut q = vec![0.0; n];
-            reference::one_hot(class, &mut q);
-            losses.see(totals.sum as f32, reference::softmax_cross_entropy(&exact, &q), || at(class));
-            reference::softmax_cross_entropy_grad(&exact, &q, &mut expected);
-            (0..n).for_each(|i| gradients.see(y[i], expected[i], || at(i)));
+            worst.see(backend, row, row.len() / 2);
         }
-        softmax.assert(&format!("softmax on {backend}"), bound("softmax"));
-        log_softmax.assert(&format!("log_softmax on {backend}"), bound("log_softmax"));
-        lse.assert(&format!("log_sum_exp on {backend}"), bound("log_sum_exp"));
-        losses.assert(&format!("softmax loss on {backend}"), bound("softmax loss"));
-        gradients.assert(&format!("softmax loss gradient on {backend}"), bound("softmax loss gradient"));
-        assert!(sums < 1e-6, "probabilities of a row sum to 1 only within {sums:e}");
+        worst.assert(&format!("{backend}, hard rows"), usual_bound);
     }
 }
 
-/// Error of a sum of two terms in ULP of the sum or of the larger term, whichever is larger.
-fn error_of_sum(got: f32, [a, b]: [f64; 2]) -> f64 {
-    let exact = a + b;
-    let size = exact.abs().max(a.abs()).max(b.abs());
-    support::ulp_error(got, exact) * support::ulp(exact) / support::ulp(size)
+/// A row of few values: each, and how often it follows. The first is the largest.
+type Runs = [(f32, usize); 5];
+
+fn row_of(runs: &Runs) -> Vec<f32> {
+    runs.iter().flat_map(|&(x, n)| [x].repeat(n)).collect()
+}
+
+/// What searches such as `search_for_the_worst_rows` found, of the separate and of the fused family.
+const WORST_ROWS: &[Runs] = &[
+    [(0.0, 1), (-10.379805, 1), (-0.393_918_72, 46), (-3.873_628_1, 30), (0.0, 1)],
+    [(0.0, 1), (-13.540945, 1), (-4.153416, 1), (-13.732438, 9), (0.0, 0)],
+    [(0.0, 1), (-13.574042, 1), (-4.153966, 1), (-13.052557, 9), (0.0, 0)],
+    [(0.0, 1), (-4.030_491_4, 1), (-0.104_838_17, 49), (-0.110_639_05, 29), (0.0, 2)],
+    [(0.0, 1), (-4.829265, 1), (-2.883369, 1), (-11.777242, 6), (0.0, 0)],
+    [(0.0, 1), (-5.580_614_6, 1), (-3.585_209_4, 1), (-13.749348, 9), (0.0, 0)],
+];
+
+#[test]
+fn the_worst_rows_that_were_found() {
+    for backend in backends() {
+        let mut worst = WorstOfRows::new();
+        for runs in WORST_ROWS {
+            worst.see(backend, &row_of(runs), 0);
+        }
+        worst.assert(&format!("{backend}, worst rows found"), bound);
+    }
+}
+
+/// Climbs from random rows to rows with ever larger errors: minutes, the time per function in seconds in
+/// `XENT_SEARCH_SECONDS`. `cargo test --release --test accuracy -- --ignored --nocapture`
+#[test]
+#[ignore = "takes minutes; run by hand"]
+fn search_for_the_worst_rows() {
+    let seconds = std::env::var("XENT_SEARCH_SECONDS").map_or(30, |s| s.parse().unwrap());
+    // Other rows each time.
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let mut rng = Rng(now.as_nanos() as u64);
+    let mut families: Vec<Backend> = vec![];
+    for backend in backends().into_iter().rev() {
+        // Those of a family have the same bits.
+        if families.iter().all(|other| other.is_fused() != backend.is_fused()) {
+            families.push(backend);
+        }
+    }
+    for backend in families {
+        for (function, name) in OF_ROWS.iter().enumerate() {
+            let error_of = |runs: &Runs| {
+                let mut worst = WorstOfRows::new();
+                worst.see(backend, &row_of(runs), 0);
+                worst.0[function].ulp
+            };
+            let start = Instant::now();
+            let found = core::iter::repeat_with(|| climb(&mut rng, error_of));
+            let found = found.take_while(|_| start.elapsed().as_secs() < seconds);
+            let (error, runs) = found.max_by(|a, b| a.0.total_cmp(&b.0)).unwrap();
+            println!("{name} on {backend}: {error:.3} ULP of {runs:?}");
+            assert!(error <= bound(name), "{name} on {backend}: {error} ULP of {runs:?}");
+        }
+    }
+}
+
+/// Starts at the worst of [`WORST_ROWS`] or of some random rows and changes it for as long as that makes the error larger
+/// now and then.
+fn climb(rng: &mut Rng, error_of: impl Fn(&Runs) -> f64) -> (f64, Runs) {
+    let value = |rng: &mut Rng| -rng.uniform(1e-3, 4.0) * rng.uniform(0.0, 4.0);
+    let count = |rng: &mut Rng| 1 + rng.below(60) * rng.below(2);
+    let random = |rng: &mut Rng| {
+        [(0.0, 1), (value(rng), 1), (value(rng), count(rng)), (value(rng), count(rng)), (0.0, rng.below(3))]
+    };
+    let starts = if rng.below(4) == 0 { WORST_ROWS.to_vec() } else { (0..3000).map(|_| random(rng)).collect() };
+    let with_error = |runs: Runs| (error_of(&runs), runs);
+    let mut worst = starts.into_iter().map(with_error).max_by(|a, b| a.0.total_cmp(&b.0)).unwrap();
+    let mut since = 0;
+    while since < 6000 {
+        let mut runs = worst.1;
+        // All but the largest; 0 among them only in number.
+        let i = 1 + rng.below(4);
+        let (x, n) = &mut runs[i];
+        match rng.below(8) {
+            0 if i < 4 => *x = value(rng),
+            1 | 2 if i > 1 => *n = (*n + rng.below(7)).saturating_sub(3),
+            _ if i < 4 => {
+                let most = [2, 20, 1000, 100_000][rng.below(4)];
+                *x = f32::from_bits(x.to_bits() + rng.below(2 * most) as u32 - most as u32);
+            }
+            _ => continue,
+        }
+        let next = with_error(runs);
+        since = if next.0 > worst.0 { 0 } else { since + 1 };
+        if next.0 >= worst.0 {
+            worst = next;
+        }
+    }
+    worst
 }
 
 /// The sigmoid loss of single elements and its gradient. For a label in [0, 1] the two terms of the loss have one sign
@@ -181,7 +285,7 @@ fn sums_do_not_lose_with_length() {
 #[test]
 fn the_readme_has_the_bounds() {
     let readme = include_str!("../README.md");
-    for (name, ulp) in BOUNDS {
+    for (name, ulp, _) in BOUNDS {
         let line = format!("| {name} | {ulp} |");
         assert!(readme.contains(&line), "README.md has no line {line:?}");
     }

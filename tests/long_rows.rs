@@ -7,7 +7,7 @@
 mod support;
 
 use support::oracle::shifted;
-use support::{Rng, Worst, backends, bound, same_bits, to_f64, ulp};
+use support::{Rng, Worst, backends, same_bits, to_f64, ulp, usual_bound};
 use xent::loss::{Kind, Loss, Target};
 use xent::{Backend, IntoTargets, LogSoftmax, Softmax, SoftmaxCrossEntropy, reference};
 
@@ -102,14 +102,14 @@ fn are_near_the_reference() {
                     let near = f64::from(y).clamp(p[i] * (1.0 - allowed(i)), p[i] * (1.0 + allowed(i)));
                     worst.see(y, near, || format!("element {i} of {len}, row {n}"));
                 }
-                assert!(worst.ulp <= bound("softmax"), "{backend}: {:.3} ULP at {}", worst.ulp, worst.at);
+                assert!(worst.ulp <= usual_bound("softmax"), "{backend}: {:.3} ULP at {}", worst.ulp, worst.at);
 
                 let mut gradient = vec![7.0; len];
                 let totals =
                     SoftmaxCrossEntropy::new().backend(backend).loss_grad(x, &[class as u64], &mut gradient).unwrap();
                 let error = (totals.sum - loss).abs() / ulp(loss);
                 assert!(
-                    error <= bound("softmax loss"),
+                    error <= usual_bound("softmax loss"),
                     "{backend}: loss {:e} of row {n}, exactly {loss:e}",
                     totals.sum
                 );
@@ -120,7 +120,7 @@ fn are_near_the_reference() {
                         let exact = -(-loss).exp_m1().abs();
                         let error = (f64::from(g) - exact).abs() / ulp(exact);
                         assert!(
-                            error <= bound("softmax loss gradient"),
+                            error <= usual_bound("softmax loss gradient"),
                             "{backend}: {g:e} of row {n}, exactly {exact:e}"
                         );
                     } else {
@@ -204,8 +204,8 @@ where
             let error = (f64::from(got) - exact).abs() / ulp(exact.abs().max(terms));
             gradients.see_error(error, || format!("element {i}: {got:e}, exactly {exact:e}"));
         }
-        losses.assert(&format!("loss on {backend}"), bound("softmax loss"));
-        gradients.assert(&format!("gradient on {backend}"), bound("softmax loss gradient"));
+        losses.assert(&format!("loss on {backend}"), usual_bound("softmax loss"));
+        gradients.assert(&format!("gradient on {backend}"), usual_bound("softmax loss gradient"));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Whole calls against `xent::reference`: every backend, every method, every option, values and bits.
 
-use super::{backends, same_bits, to_f64, ulp};
+use super::{backends, bound, same_bits, to_f64, ulp};
 use xent::loss::{Kind, Loss, Target};
 use xent::reference::{self, Clamp};
 use xent::{
@@ -85,7 +85,19 @@ struct Row {
     mixed: bool,
     gradient: Vec<f64>,
     gradient_size: Vec<f64>,
+    ulps: Ulps,
 }
+
+/// Bounds of the errors of a loss and its gradient.
+#[derive(Clone, Copy)]
+struct Ulps {
+    loss: f64,
+    gradient: f64,
+}
+
+const SOFTMAX: Ulps = Ulps { loss: bound("softmax loss"), gradient: bound("softmax loss gradient") };
+/// Of all losses that are not of a softmax.
+const TERMS: Ulps = Ulps { loss: bound("sigmoid loss"), gradient: bound("sigmoid loss gradient") };
 
 impl Row {
     fn ignored(classes: usize) -> Self {
@@ -100,6 +112,7 @@ impl Row {
             mixed: false,
             gradient: zero.clone(),
             gradient_size: zero,
+            ulps: TERMS,
         }
     }
 
@@ -141,12 +154,10 @@ fn softmax_row(logits: &[f32], q: &[f64], factor: f64) -> Row {
         mixed: q.iter().any(|&q| q < 0.0),
         gradient_size: sizes.map(|size| size * factor.abs()).collect(),
         gradient: gradient.iter().map(|g| g * factor).collect(),
+        ulps: SOFTMAX,
     }
 }
 
-const LOSS_ULP: f64 = super::bound("softmax loss");
-/// Of the losses and of the activations.
-pub const GRADIENT_ULP: f64 = super::bound("softmax loss gradient");
 /// More roundings: of the reduction's scale, of the row weight times it, and of the products.
 const SCALE_ULP: f64 = 2.0;
 
@@ -218,7 +229,7 @@ where
             let heaviest = heaviest * v * call.classes as f64;
             let overflow = row.mixed && row.largest > f64::from(f32::MAX) && !losses[n].is_finite();
             assert!(
-                overflow || close(losses[n], exact, size, row.largest.max(size), heaviest, LOSS_ULP + SCALE_ULP),
+                overflow || close(losses[n], exact, size, row.largest.max(size), heaviest, row.ulps.loss + SCALE_ULP),
                 "{backend}: loss of row {n} is {:e}, exactly {exact:e} (terms {size:e})\n{call:?}",
                 losses[n]
             );
@@ -229,7 +240,7 @@ where
                     _ => (row.gradient[i] * v * scale, row.gradient_size[i] * v * scale.abs()),
                 };
                 assert!(
-                    close(got, exact, size, size, heaviest * scale, GRADIENT_ULP + SCALE_ULP),
+                    close(got, exact, size, size, heaviest * scale, row.ulps.gradient + SCALE_ULP),
                     "{backend}: gradient {i} of row {n} is {got:e}, exactly {exact:e} (terms {size:e})\n{call:?}"
                 );
                 assert!(row.used && v != 0.0 || got.to_bits() == 0, "{backend}: an ignored row has gradient {got:e}");
@@ -535,6 +546,7 @@ pub fn probability_labelled(call: &Call, labels: &[f32]) {
                 mixed: false,
                 gradient_size: gradient.iter().map(|g| g.abs()).collect(),
                 gradient,
+                ulps: TERMS,
             }
         })
         .collect();
