@@ -207,6 +207,12 @@ pub(super) fn inverse_of<A: Arithmetic>(l: A, r: A::V) -> A::V {
     l.mul_add(inverse, l.mul(l.mul(gained, l.splat(factor::<A>())), inverse), inverse)
 }
 
+/// [`inverse_of`] of one row. Of a number alone the division takes less time than of a vector.
+#[inline(always)]
+pub(super) fn inverse_of_row<L: Lane>(l: L, r: f32) -> f32 {
+    l.first(inverse_of(l, l.splat(r)))
+}
+
 /// Factors below this are small: 2^-64 and the inverse of 2^33, times less, might be subnormal.
 const SMALL: f32 = 1.0 / 268_435_456.0;
 
@@ -263,16 +269,43 @@ impl<L: Lane> Rescale<L> {
                 #[inline(always)]
                 |x| rescale.apply(g, scaled_exp_nonpos(g, g.sub(x, m))),
             );
-        } else {
+        } else if l.first(self.second) == 1.0 {
             map_in_place(
                 l,
                 span.write(),
                 #[inline(always)]
-                |e| rescale.apply(g, e),
+                |e| g.mul(e, rescale.first),
                 #[inline(always)]
-                |e| self.apply(l, e),
+                |e| l.mul(e, self.first),
             );
+        } else {
+            l.apart(&mut RescaleTwice { exps: span.write(), first: l.first(self.first), second: l.first(self.second) });
         }
+    }
+}
+
+/// A row with a small factor, which is seldom: apart.
+struct RescaleTwice<'a> {
+    exps: &'a mut [f32],
+    first: f32,
+    second: f32,
+}
+
+impl Op for RescaleTwice<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<L: Lane>(&mut self, l: L) {
+        let g = l.group();
+        let rescale = Rescale { first: g.splat(self.first), second: g.splat(self.second) };
+        walk(
+            l,
+            &mut Span::in_place(self.exps),
+            0.0,
+            [],
+            #[inline(always)]
+            |e, []| (rescale.apply(g, e), []),
+        );
     }
 }
 
@@ -294,8 +327,8 @@ pub(crate) struct Softmax<'a> {
 
 impl Softmax<'_> {
     #[inline(always)]
-    fn rescale<A: Arithmetic>(&self, l: A, r: A::V, factors: A::V) -> Rescale<A> {
-        Rescale::new(l, factors, unless_empty(l, self.empty_row, r, inverse_of(l, r)))
+    fn rescale<A: Arithmetic>(&self, l: A, r: A::V, inverse: A::V, factors: A::V) -> Rescale<A> {
+        Rescale::new(l, factors, unless_empty(l, self.empty_row, r, inverse))
     }
 }
 
@@ -306,7 +339,8 @@ impl Short for Softmax<'_> {
     fn row<L: Lane>(&self, l: L, row: usize, mut span: Span<'_>, mut ahead: Ahead<'_>) {
         let look = ahead.here(l, span.read());
         let r = look.rest(l, &mut span, Leave::Exps);
-        let rescale = self.rescale(l, l.splat(r), l.splat(weight_at(self.factors, row)));
+        let (inverse, factor) = (inverse_of_row(l, r), weight_at(self.factors, row));
+        let rescale = self.rescale(l, l.splat(r), l.splat(inverse), l.splat(factor));
         ahead.go_on(l);
         rescale.row(l, &mut span, look.peak);
     }
@@ -323,7 +357,7 @@ impl Short for Softmax<'_> {
         let factors = layout.factors(l, self.factors, row);
         let m = short::max(l, layout, columns);
         let r = short::rest(l, layout, columns, m, true);
-        self.rescale(l, r, factors).columns(l, columns, self.factors.is_some());
+        self.rescale(l, r, inverse_of(l, r), factors).columns(l, columns, self.factors.is_some());
     }
 }
 

@@ -15,7 +15,7 @@
 
 use super::batch::{ROWS, store};
 use super::short::{self, Layout, columns_of, ones_of, weights_of};
-use super::softmax::{Ahead, Leave, Rescale, inverse_of, rest_of, rest_of_all};
+use super::softmax::{Ahead, Leave, Rescale, inverse_of, inverse_of_row, rest_of, rest_of_all};
 use super::{Parts, RowLoss, Share, weight_at};
 use crate::lane::{Arithmetic, Group, LANES, Lane, Span, Stream, walk, walk_without};
 use crate::loss::{EmptyRow, PositivesScale};
@@ -37,7 +37,7 @@ struct Row {
 impl Row {
     #[inline(always)]
     fn new<L: Lane>(l: L, r: f32) -> Self {
-        let scaled_inverse = l.first(inverse_of(l, l.splat(r)));
+        let scaled_inverse = inverse_of_row(l, r);
         let inverse = scaled_inverse * factor::<L>();
         Self { scaled_inverse, inverse, rest: r * inverse, r }
     }
