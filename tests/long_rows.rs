@@ -178,6 +178,32 @@ fn have_the_same_bits_in_a_family() {
     }
 }
 
+/// Scales so small that they are applied in two products, the second in a pass of its own, give the gradient that they
+/// should, subnormal where it is that small.
+#[test]
+fn have_small_gradients_for_small_scales() {
+    for len in [129, 1000, BEYOND_THE_CACHES] {
+        let x = Rng(len as u64 + 1).row(len, -10.0, 10.0);
+        let (class, exact_x) = (len / 3, shifted(&x));
+        let (mut q, mut exact) = (vec![0.0; len], vec![0.0; len]);
+        reference::one_hot(class, &mut q);
+        reference::softmax_cross_entropy_grad(&exact_x, &q, &mut exact);
+        for (backend, scale) in backends().into_iter().flat_map(|backend| [1e-10, 1e-30, 1e-38].map(|s| (backend, s))) {
+            let (mut apart, mut in_place) = (vec![7.0; len], x.clone());
+            let loss = SoftmaxCrossEntropy::new().grad_scale(scale).backend(backend);
+            loss.loss_grad(&x, &[class as u64], &mut apart).unwrap();
+            loss.loss_grad_in_place(&mut in_place, &[class as u64]).unwrap();
+            assert!(same_bits(&in_place, &apart), "{backend}: in place");
+            let mut worst = Worst::new();
+            for (i, (&got, &exact)) in apart.iter().zip(&exact).enumerate() {
+                worst.see(got, exact * f64::from(scale), || format!("element {i} of {len}"));
+            }
+            // One more for the scale.
+            worst.assert(&format!("gradient times {scale} on {backend}"), usual_bound("softmax loss gradient") + 1.0);
+        }
+    }
+}
+
 /// The loss of labels q that are not negative and its gradient, apart and in place.
 fn assert_loss_is_near<'a, K, T>(loss: Loss<'a, K>, targets: T, x: &[f32], q: &[f64])
 where

@@ -260,51 +260,51 @@ impl<L: Lane> Rescale<L> {
     #[inline(always)]
     pub(super) fn row(self, l: L, span: &mut Span<'_>, peak: Peak) {
         let g = l.group();
-        let rescale = self.repeat(g);
+        let first = g.repeat(self.first);
         if span.read().len() > longest::<L>() {
             let m = g.splat(peak.largest);
             map_streamed(
                 l,
                 span,
                 #[inline(always)]
-                |x| rescale.apply(g, scaled_exp_nonpos(g, g.sub(x, m))),
+                |x| g.mul(scaled_exp_nonpos(g, g.sub(x, m)), first),
             );
-        } else if l.first(self.second) == 1.0 {
+        } else {
             map_in_place(
                 l,
                 span.write(),
                 #[inline(always)]
-                |e| g.mul(e, rescale.first),
+                |e| g.mul(e, first),
                 #[inline(always)]
                 |e| l.mul(e, self.first),
             );
-        } else {
-            l.apart(&mut RescaleTwice { exps: span.write(), first: l.first(self.first), second: l.first(self.second) });
+        }
+        let second = l.first(self.second);
+        if second != 1.0 {
+            l.apart(&mut Times { row: span.write(), factor: second });
         }
     }
 }
 
-/// A row with a small factor, which is seldom: apart.
-struct RescaleTwice<'a> {
-    exps: &'a mut [f32],
-    first: f32,
-    second: f32,
+/// The second product of rows with small factors, which are few.
+struct Times<'a> {
+    row: &'a mut [f32],
+    factor: f32,
 }
 
-impl Op for RescaleTwice<'_> {
+impl Op for Times<'_> {
     type Out = ();
 
     #[inline(always)]
     fn run<L: Lane>(&mut self, l: L) {
-        let g = l.group();
-        let rescale = Rescale { first: g.splat(self.first), second: g.splat(self.second) };
+        let factor = l.group().splat(self.factor);
         walk(
             l,
-            &mut Span::in_place(self.exps),
+            &mut Span::in_place(self.row),
             0.0,
             [],
             #[inline(always)]
-            |e, []| (rescale.apply(g, e), []),
+            |x, []| (l.group().mul(x, factor), []),
         );
     }
 }
