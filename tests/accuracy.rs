@@ -151,6 +151,10 @@ fn the_worst_rows_that_were_found() {
             worst.see(backend, &row_of(runs), 0);
         }
         worst.assert(&format!("{backend}, worst rows found"), bound);
+        // Otherwise they would be bad no longer, and others should be sought.
+        for (name, worst) in OF_ROWS.iter().zip(&worst.0) {
+            assert!(worst.ulp > usual_bound(name), "{name} on {backend}: only {} ULP", worst.ulp);
+        }
     }
 }
 
@@ -178,17 +182,21 @@ fn search_for_the_worst_rows() {
                 worst.0[function].ulp
             };
             let start = Instant::now();
-            let found = core::iter::repeat_with(|| climb(&mut rng, error_of));
-            let found = found.take_while(|_| start.elapsed().as_secs() < seconds);
-            let (error, runs) = found.max_by(|a, b| a.0.total_cmp(&b.0)).unwrap();
+            let (mut error, mut runs) = climb(&mut rng, error_of);
+            while start.elapsed().as_secs() < seconds {
+                let next = climb(&mut rng, error_of);
+                if next.0 > error {
+                    (error, runs) = next;
+                }
+            }
             println!("{name} on {backend}: {error:.3} ULP of {runs:?}");
             assert!(error <= bound(name), "{name} on {backend}: {error} ULP of {runs:?}");
         }
     }
 }
 
-/// Starts at the worst of [`WORST_ROWS`] or of some random rows and changes it for as long as that makes the error larger
-/// now and then.
+/// Starts at the worst of [`WORST_ROWS`] or of some random rows and changes it until many changes, one after the other,
+/// have not made the error larger.
 fn climb(rng: &mut Rng, error_of: impl Fn(&Runs) -> f64) -> (f64, Runs) {
     let value = |rng: &mut Rng| -rng.uniform(1e-3, 4.0) * rng.uniform(0.0, 4.0);
     let count = |rng: &mut Rng| 1 + rng.below(60) * rng.below(2);

@@ -9,7 +9,7 @@ mod support;
 use support::oracle::shifted;
 use support::{Rng, Worst, backends, same_bits, to_f64, ulp, usual_bound};
 use xent::loss::{Kind, Loss, Target};
-use xent::{Backend, IntoTargets, LogSoftmax, Softmax, SoftmaxCrossEntropy, reference};
+use xent::{Backend, IntoTargets, LogSoftmax, LogSumExp, Softmax, SoftmaxCrossEntropy, reference};
 
 const LENGTHS: [usize; 19] = [
     129,
@@ -179,27 +179,40 @@ fn have_the_same_bits_in_a_family() {
 }
 
 /// Scales so small that they are applied in two products, the second in a pass of its own, give the gradient that they
-/// should, subnormal where it is that small.
+/// should, subnormal where it is that small: of a class like others, and of one that is nearly certain.
 #[test]
 fn have_small_gradients_for_small_scales() {
-    for len in [129, 1000, BEYOND_THE_CACHES] {
-        let x = Rng(len as u64 + 1).row(len, -10.0, 10.0);
-        let (class, exact_x) = (len / 3, shifted(&x));
-        let (mut q, mut exact) = (vec![0.0; len], vec![0.0; len]);
+    for (len, is_certain) in [129, 1000, BEYOND_THE_CACHES].into_iter().flat_map(|len| [(len, false), (len, true)]) {
+        let class = len / 3;
+        let mut x = Rng(len as u64 + 1).row(len, -10.0, 10.0);
+        if is_certain {
+            x[class] = 40.0;
+        }
+        let s = shifted(&x);
+        let (mut q, mut of_loss, mut p) = (vec![0.0; len], vec![0.0; len], vec![0.0; len]);
         reference::one_hot(class, &mut q);
-        reference::softmax_cross_entropy_grad(&exact_x, &q, &mut exact);
+        reference::softmax_cross_entropy_grad(&s, &q, &mut of_loss);
+        reference::softmax(&s, &mut p);
         for (backend, scale) in backends().into_iter().flat_map(|backend| [1e-10, 1e-30, 1e-38].map(|s| (backend, s))) {
-            let (mut apart, mut in_place) = (vec![7.0; len], x.clone());
             let loss = SoftmaxCrossEntropy::new().grad_scale(scale).backend(backend);
-            loss.loss_grad(&x, &[class as u64], &mut apart).unwrap();
-            loss.loss_grad_in_place(&mut in_place, &[class as u64]).unwrap();
-            assert!(same_bits(&in_place, &apart), "{backend}: in place");
-            let mut worst = Worst::new();
-            for (i, (&got, &exact)) in apart.iter().zip(&exact).enumerate() {
-                worst.see(got, exact * f64::from(scale), || format!("element {i} of {len}"));
+            let lse = LogSumExp::new().backend(backend);
+            let targets = [class as u64];
+            let [mut gradient, mut dx] = [(); 2].map(|()| vec![7.0; len]);
+            let [mut gradient_in_place, mut dx_in_place] = [(); 2].map(|()| x.clone());
+            loss.loss_grad(&x, &targets, &mut gradient).unwrap();
+            loss.loss_grad_in_place(&mut gradient_in_place, &targets).unwrap();
+            lse.backward_from_input(&x, &[scale], &mut dx).unwrap();
+            lse.backward_from_input_in_place(&[scale], &mut dx_in_place).unwrap();
+            assert!(same_bits(&gradient_in_place, &gradient) && same_bits(&dx_in_place, &dx), "{backend}: in place");
+            for (name, got, exact) in [("loss", gradient, &of_loss), ("log_sum_exp", dx, &p)] {
+                let mut worst = Worst::new();
+                for (i, (&got, &exact)) in got.iter().zip(exact).enumerate() {
+                    worst.see(got, exact * f64::from(scale), || format!("element {i} of {len}"));
+                }
+                // One more for the scale.
+                let bound = usual_bound("softmax loss gradient") + 1.0;
+                worst.assert(&format!("{name}, gradient times {scale} on {backend}"), bound);
             }
-            // One more for the scale.
-            worst.assert(&format!("gradient times {scale} on {backend}"), usual_bound("softmax loss gradient") + 1.0);
         }
     }
 }

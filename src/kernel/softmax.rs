@@ -207,7 +207,7 @@ pub(super) fn inverse_of<A: Arithmetic>(l: A, r: A::V) -> A::V {
     l.mul_add(inverse, l.mul(l.mul(gained, l.splat(factor::<A>())), inverse), inverse)
 }
 
-/// [`inverse_of`] of one row. Of a number alone the division takes less time than of a vector.
+/// [`inverse_of`] of one row. Only the lowest lane is used, so compilers divide one number, which takes less time.
 #[inline(always)]
 pub(super) fn inverse_of_row<L: Lane>(l: L, r: f32) -> f32 {
     l.first(inverse_of(l, l.splat(r)))
@@ -217,7 +217,7 @@ pub(super) fn inverse_of_row<L: Lane>(l: L, r: f32) -> f32 {
 const SMALL: f32 = 1.0 / 268_435_456.0;
 
 /// What turns a scaled `e` into `factor * e / (1 + r)`, of which the rounding of small results is the last: the factor by
-/// 2^64, or both apart where that would lose digits.
+/// 2^64, or one after the other where that would lose digits.
 #[derive(Clone, Copy)]
 pub(super) struct Rescale<A: Arithmetic> {
     first: A::V,
@@ -286,7 +286,7 @@ impl<L: Lane> Rescale<L> {
     }
 }
 
-/// The second product of rows with small factors, which are few.
+/// The second product of rows with small factors, which are rare.
 struct Times<'a> {
     row: &'a mut [f32],
     factor: f32,

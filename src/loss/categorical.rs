@@ -25,8 +25,9 @@ use crate::{Backend, ClassIndices, Error, PositivesScale, Rows, Totals};
 ///
 /// Accuracy: 6 ULP of the sizes of the loss's terms added up, which for labels that are not negative are the loss, and 7
 /// of each element of the gradient or the larger of its two terms, whichever is larger, beyond what rounding each logit's
-/// distance to the largest costs (relative |s - m| 2^-24) and a rounding for each weight. Rows that no search for large
-/// errors has made stay within 4.
+/// distance to the largest costs (relative |s - m| 2^-24), a rounding for each weight, and two for labels of more than one
+/// class. Not proved: rows made to have large errors come near it; of other hard ones, 1.1 was measured of the loss and 2.8
+/// of the gradient.
 ///
 /// ```
 /// use xent::{Rows, SoftmaxCrossEntropy};

@@ -10,7 +10,8 @@ pub mod unary;
 use xent::{Backend, LogClamp};
 
 /// Largest errors in ULP of the exact value, on every backend: those that the crate claims for every input, which README.md
-/// prints, and those of rows that no search for large errors has made. `tests/accuracy.rs` holds both to them.
+/// prints, and those of the tests' hard rows that no search for large errors has made. `tests/accuracy.rs` holds both to
+/// them.
 ///
 /// In a row that was sought, one exponential errs upwards, all others downwards, and all roundings of the sum and after it
 /// go one way. Elsewhere most of that cancels.
@@ -35,7 +36,7 @@ pub const fn bound(name: &str) -> f64 {
     bounds(name).1
 }
 
-/// What rows keep that were not sought for their errors.
+/// What hard rows keep that were not sought for their errors.
 pub const fn usual_bound(name: &str) -> f64 {
     bounds(name).2
 }
