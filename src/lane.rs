@@ -1,15 +1,15 @@
 //! The traits of lanes: all that an instruction set has to offer, and nothing that names one.
 
 mod group;
-mod peak;
+mod largest;
 mod span;
 mod sums;
 mod walk;
 
 pub(crate) use group::{Eight, Four, Group};
-pub(crate) use peak::Peak;
+pub(crate) use largest::largest;
 pub(crate) use span::{Span, Stream};
-pub(crate) use sums::{across, counted, two_sum};
+pub(crate) use sums::{OfLanes, across, add_lane, counted, two_sum};
 pub(crate) use walk::{map_in_place, map_streamed, walk, walk_large, walk_terms, walk_without};
 
 /// Virtual lanes: in every sum, element `i` belongs to lane `i % LANES`, however many lanes a register has.
@@ -17,6 +17,10 @@ pub(crate) const LANES: usize = 16;
 
 /// `LANES` consecutive elements.
 pub(crate) type Chunk = [f32; LANES];
+
+/// The number of each lane.
+pub(crate) const LANE_NUMBERS: Chunk =
+    [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0];
 
 /// Chunks in a quad.
 const QUAD: usize = 4;
@@ -178,8 +182,8 @@ pub(crate) trait Lane: Arithmetic {
     }
     /// The lowest lane.
     fn first(self, a: Self::V) -> f32;
-    /// The lowest lane where the mask is true, if there is one.
-    fn first_true(self, mask: Self::M) -> Option<usize>;
+    /// A bit for each lane: 1 where the mask is true.
+    fn bits(self, mask: Self::M) -> u32;
     /// Lane `i` receives lane `i ^ DISTANCE`: a power of two less than `N`.
     fn swapped<const DISTANCE: usize>(self, a: Self::V) -> Self::V;
     /// The even lanes of both vectors, and the odd ones.

@@ -1,7 +1,7 @@
-//! Rows long enough for the other ways through them: more than a block of 128 elements, from where on exponentials of 1
-//! are sought in the block of the maximum alone; more than 2^18 elements, of which the fused family finds the statistics
-//! with one read of memory; and more than 2^21, where the blocks of that begin to grow. Against the reference, and the
-//! same bits in a family.
+//! Rows long enough for the other ways through them: more than a block of 128 elements, from where on all exponentials are
+//! added up, and those of a lane again where it alone has reached 1; more than 2^18 elements, of which the fused family
+//! finds the statistics with one read of memory; and more than 2^21, where the blocks of that begin to grow. Against the
+//! reference, and the same bits in a family.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod support;
@@ -40,15 +40,17 @@ const LONGEST: usize = (1 << 21) + 5003;
 /// Where in a row of some length its largest elements are.
 type Largest = fn(usize) -> Vec<usize>;
 
-const PLACES: [Largest; 6] = [
+const PLACES: [Largest; 8] = [
     |_| vec![0],
     |len| vec![len - 1],
     |len| vec![len / 2],
     |len| vec![0, len - 1],
-    // In many blocks: those outside of the one that is searched are summed.
+    // In many lanes: all but one are summed.
     |len| (0..7).map(|i| i * (len / 7)).collect(),
-    // In one block: all are counted.
     |len| (len / 3..len / 3 + 5).collect(),
+    // In one lane: all are counted.
+    |len| (0..7).map(|i| len / 2 + 16 * i - 48).collect(),
+    |len| vec![len - 1, len - 17, 16 + (len - 1) % 16],
 ];
 
 fn rows(len: usize) -> Vec<Vec<f32>> {
@@ -56,6 +58,8 @@ fn rows(len: usize) -> Vec<Vec<f32>> {
     let mut rows = vec![vec![1.5; len], rng.row(len, -10.0, 10.0)];
     // Ever larger: each block has another maximum.
     rows.push((0..len).map(|i| 20.0 * i as f32 / len as f32).collect());
+    // One lane alone reaches 1, although the others are more than that together.
+    rows.push((0..len).map(|i| if i == len / 3 { 0.0 } else { -(len as f32 / 8.0).ln() }).collect());
     if len == LONGEST {
         return rows;
     }

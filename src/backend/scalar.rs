@@ -173,8 +173,8 @@ impl<const SOFTWARE: bool> Lane for Scalar<SOFTWARE> {
         a
     }
     #[inline(always)]
-    fn first_true(self, mask: bool) -> Option<usize> {
-        mask.then_some(0)
+    fn bits(self, mask: bool) -> u32 {
+        mask.into()
     }
     #[inline(always)]
     fn swapped<const DISTANCE: usize>(self, a: f32) -> f32 {

@@ -174,9 +174,8 @@ impl Lane for Token {
         first
     }
     #[inline(always)]
-    fn first_true(self, mask: f32x4) -> Option<usize> {
-        let bits = mask.to_bitmask();
-        (bits != 0).then_some(bits.trailing_zeros() as usize)
+    fn bits(self, mask: f32x4) -> u32 {
+        mask.to_bitmask()
     }
     #[inline(always)]
     fn swapped<const DISTANCE: usize>(self, a: f32x4) -> f32x4 {

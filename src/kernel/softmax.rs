@@ -12,9 +12,9 @@
 //! ```
 //!
 //! The sum without the maximum keeps what 1 + r would round away: the log-probability of a class that is nearly
-//! certain. c counts all such elements of a row of up to 128. Of a longer one it counts those among 128 that have m: if
-//! there are others, they are in the sum, r is about 1 or more, and little is rounded away. In (4) the subtractions stay
-//! apart, since m + log1p(r) would lose bits where |m| is large.
+//! certain. c counts all such elements of a row of up to 128. Of a longer one it may count fewer, and the others are in
+//! the sum: then r is 1 or more, and little is rounded away. In (4) the subtractions stay apart, since m + log1p(r) would
+//! lose bits where |m| is large.
 //!
 //! Exponentials are kept scaled, 1 as [`scaled_one`], so that subnormal results are rounded once, at the end.
 //!
@@ -23,7 +23,8 @@
 use super::short::{self, Layout, Short, columns_of};
 use super::{IS_FIRMWARE, Table, weight_at};
 use crate::lane::{
-    Arithmetic, Group, LANES, Lane, Op, Peak, Span, Stream, map_in_place, map_streamed, walk, walk_without,
+    Arithmetic, Group, LANES, Lane, OfLanes, Op, Span, Stream, add_lane, largest, map_in_place, map_streamed, walk,
+    walk_without,
 };
 use crate::math::{OVER_TWO_64, exp, exp_nonpos, factor, log1p_of_rest, scaled_exp_nonpos, scaled_one};
 use crate::{EmptyRow, Rows};
@@ -31,7 +32,7 @@ use crate::{EmptyRow, Rows};
 /// What one look at a row finds: m, and for a long row r.
 #[derive(Clone, Copy)]
 pub(crate) struct FirstLook {
-    pub(super) peak: Peak,
+    pub(super) m: f32,
     r: Option<f32>,
 }
 
@@ -63,10 +64,10 @@ impl<'a> Ahead<'a> {
 
     /// m, where there is no other statistic to be found with it.
     #[inline(always)]
-    pub(super) fn peak<L: Lane>(&mut self, l: L, x: &[f32]) -> Peak {
+    pub(super) fn m<L: Lane>(&mut self, l: L, x: &[f32]) -> f32 {
         match self.look.take() {
-            Some(look) => look.peak,
-            None => Peak::of(l, x),
+            Some(look) => look.m,
+            None => largest(l, x),
         }
     }
 
@@ -74,7 +75,7 @@ impl<'a> Ahead<'a> {
     #[inline(always)]
     pub(super) fn go_on<L: Lane>(&mut self, l: L) {
         if (1..=LONGEST_AHEAD).contains(&self.next.len()) {
-            *self.look = Some(FirstLook::at_peak(l, self.next));
+            *self.look = Some(FirstLook::at_short(l, self.next));
         }
     }
 }
@@ -106,13 +107,13 @@ impl FirstLook {
         if x.len() > longest::<L>() {
             return Self::at_long(l, x);
         }
-        Self::at_peak(l, x)
+        Self::at_short(l, x)
     }
 
     /// m alone, as suffices for a row that is not long.
     #[inline(always)]
-    fn at_peak<L: Lane>(l: L, x: &[f32]) -> Self {
-        Self { peak: Peak::of(l, x), r: None }
+    fn at_short<L: Lane>(l: L, x: &[f32]) -> Self {
+        Self { m: largest(l, x), r: None }
     }
 
     /// (1); something is left where the span can be written and the row is not long.
@@ -120,10 +121,7 @@ impl FirstLook {
     pub(super) fn rest<L: Lane>(self, l: L, span: &mut Span<'_>, leave: Leave) -> f32 {
         match self.r {
             Some(r) => r,
-            None => {
-                let (ones, sum) = sum_of_exps(l, span, self.peak, leave);
-                rest_of(l, ones, sum)
-            }
+            None => rest_of_row(l, span, self.m, leave),
         }
     }
 
@@ -132,8 +130,8 @@ impl FirstLook {
     fn at_long<L: Lane>(l: L, x: &[f32]) -> Self {
         // Whole blocks of sums.
         let block = x.len().div_ceil(MOST_BLOCKS).next_multiple_of(128).max(SMALLEST_BLOCK);
-        let mut of_blocks = [(0.0, 0.0, 0.0); MOST_BLOCKS];
-        let mut largest = f32::MIN;
+        let mut of_blocks = [(0.0, 0.0); MOST_BLOCKS];
+        let mut m = f32::MIN;
         let (mut rest, mut blocks) = (x, 0);
         for of_block in &mut of_blocks {
             if rest.is_empty() {
@@ -141,47 +139,96 @@ impl FirstLook {
             }
             blocks += 1;
             let (row, next) = rest.split_at(block.min(rest.len()));
-            let peak_of_block = Peak::of(l, row);
+            let m_of_block = largest(l, row);
             // The exponentials leave the memory idle, so the next block comes meanwhile.
-            let (ones, sum) = sum_of_exps(l, &mut Span::ahead(row, next), peak_of_block, Leave::Exps);
-            *of_block = (peak_of_block.largest, ones, sum);
-            largest = largest.max(peak_of_block.largest);
+            *of_block = (m_of_block, rest_of_row(l, &mut Span::ahead(row, next), m_of_block, Leave::Exps));
+            m = m.max(m_of_block);
             rest = next;
         }
-        let (mut ones, mut sum) = (0.0, 0.0);
-        for &(m, ones_of_block, sum_of_block) in of_blocks.iter().take(blocks) {
-            if m == largest {
-                ones += ones_of_block;
-                sum += f64::from(sum_of_block);
+        let (mut r, mut has_largest) = (0.0, false);
+        for &(m_of_block, r_of_block) in of_blocks.iter().take(blocks) {
+            if m_of_block == m && !has_largest {
+                has_largest = true;
+                r += f64::from(r_of_block);
             } else {
-                let scale = l.first(exp_nonpos(l, l.splat(m - largest)));
-                sum += f64::from(scale)
-                    * (f64::from(ones_of_block) * f64::from(scaled_one::<L>()) + f64::from(sum_of_block));
+                let scale = l.first(exp_nonpos(l, l.splat(m_of_block - m)));
+                r += f64::from(scale) * (1.0 + f64::from(r_of_block));
             }
         }
-        Self { peak: Peak::anywhere(largest), r: Some(rest_of(l, ones, sum as f32)) }
+        Self { m, r: Some(r as f32) }
     }
 }
 
-/// c of (1), and the sum of the other exponentials, scaled.
+/// (1) of a row or a block of it.
 #[inline(always)]
-fn sum_of_exps<L: Lane>(l: L, span: &mut Span<'_>, peak: Peak, leave: Leave) -> (f32, f32) {
+fn rest_of_row<L: Lane>(l: L, span: &mut Span<'_>, m: f32, leave: Leave) -> f32 {
     let g = l.group();
-    let m = g.splat(peak.largest);
+    let of_group = g.splat(m);
     let (ones, [sum]) = walk_without(
         l,
         span,
-        (scaled_one::<L>(), peak),
+        scaled_one::<L>(),
         f32::NEG_INFINITY,
         [],
         #[inline(always)]
         |x, []| {
-            let distance = g.sub(x, m);
+            let distance = g.sub(x, of_group);
             let e = scaled_exp_nonpos(g, distance);
             (if leave == Leave::Exps { e } else { distance }, [e])
         },
+        #[inline(always)]
+        |span, lane, sums| again(l, span, m, leave, lane, sums),
     );
-    (ones, sum)
+    rest_of(l, ones, sum)
+}
+
+/// What [`walk_without`] asks for again, of a row whose pass is over.
+#[inline(always)]
+pub(super) fn again<L: Lane>(l: L, span: &mut Span<'_>, m: f32, leave: Leave, lane: usize, sums: &mut OfLanes) -> f32 {
+    let left = span.is_written().then_some(leave);
+    let row = if span.is_written() { &*span.write() } else { span.read() };
+    l.apart(&mut LaneAgain { row, left, m, lane, sums })
+}
+
+/// Adds the exponentials of a lane that are not 1, and counts those that are.
+struct LaneAgain<'a> {
+    row: &'a [f32],
+    /// None: the elements as they were.
+    left: Option<Leave>,
+    m: f32,
+    lane: usize,
+    sums: &'a mut OfLanes,
+}
+
+impl Op for LaneAgain<'_> {
+    type Out = f32;
+
+    #[inline(always)]
+    fn run<L: Lane>(&mut self, l: L) -> f32 {
+        let (lane, one) = ((self.row, self.lane), scaled_one::<L>());
+        if self.left == Some(Leave::Exps) {
+            return add_lane(
+                l,
+                lane,
+                one,
+                0.0,
+                #[inline(always)]
+                |e| e,
+                self.sums,
+            );
+        }
+        // What is a distance stays one.
+        let m = l.splat(if self.left.is_none() { self.m } else { 0.0 });
+        add_lane(
+            l,
+            lane,
+            one,
+            f32::NEG_INFINITY,
+            #[inline(always)]
+            |x| scaled_exp_nonpos(l, l.sub(x, m)),
+            self.sums,
+        )
+    }
 }
 
 /// (1) from c and the scaled sum of the other exponentials.
@@ -193,6 +240,8 @@ pub(super) fn rest_of<L: Lane>(l: L, ones: f32, sum: f32) -> f32 {
 /// [`rest_of`] lane by lane.
 #[inline(always)]
 pub(super) fn rest_of_all<A: Arithmetic>(l: A, ones: A::V, sum: A::V) -> A::V {
+    // Of a row of -inf alone, the sum may be 0 less what is 1.
+    const { assert!(scaled_one::<A>() * (1.0 / scaled_one::<A>()) == 1.0) };
     l.mul_add(sum, l.splat(1.0 / scaled_one::<A>()), l.sub(ones, l.splat(1.0)))
 }
 
@@ -258,11 +307,11 @@ impl<A: Arithmetic> Rescale<A> {
 
 impl<L: Lane> Rescale<L> {
     #[inline(always)]
-    pub(super) fn row(self, l: L, span: &mut Span<'_>, peak: Peak) {
+    pub(super) fn row(self, l: L, span: &mut Span<'_>, m: f32) {
         let g = l.group();
         let first = g.repeat(self.first);
         if span.read().len() > longest::<L>() {
-            let m = g.splat(peak.largest);
+            let m = g.splat(m);
             map_streamed(
                 l,
                 span,
@@ -342,7 +391,7 @@ impl Short for Softmax<'_> {
         let (inverse, factor) = (inverse_of_row(l, r), weight_at(self.factors, row));
         let rescale = self.rescale(l, l.splat(r), l.splat(inverse), l.splat(factor));
         ahead.go_on(l);
-        rescale.row(l, &mut span, look.peak);
+        rescale.row(l, &mut span, look.m);
     }
 
     #[inline(always)]
@@ -377,7 +426,7 @@ impl Short for LogSoftmax {
         let log = unless_empty(l, self.empty_row, r, log1p_of_rest(l, r));
         let log_of_group = g.repeat(log);
         ahead.go_on(l);
-        let m = g.splat(look.peak.largest);
+        let m = g.splat(look.m);
         if span.read().len() > longest::<L>() {
             map_streamed(
                 l,
@@ -433,18 +482,21 @@ impl Op for LogSumExp<'_> {
         let taken = short::taken::<L>(self.x, true);
         let (table, mut sums) = (&mut Table::ReadOnly(self.x), LogSums { out: self.out });
         short::for_each_group(l, table, taken, &mut sums);
+        let mut look = None;
         for (row, out) in sums.out.iter_mut().enumerate().skip(taken) {
-            *out = log_sum_exp(l, self.x.row(row));
+            let (span, next) = table.span_and_next(row);
+            *out = log_sum_exp(l, span, Ahead::new(&mut look, next));
         }
     }
 }
 
 /// (2) of a row.
 #[inline(always)]
-fn log_sum_exp<L: Lane>(l: L, x: &[f32]) -> f32 {
-    let look = FirstLook::at(l, x);
-    let r = look.rest(l, &mut Span::read_only(x), Leave::Exps);
-    unless_infinite(l.first(sum_of(l, l.splat(look.peak.largest), l.splat(r))), x)
+fn log_sum_exp<L: Lane>(l: L, mut span: Span<'_>, mut ahead: Ahead<'_>) -> f32 {
+    let look = ahead.here(l, span.read());
+    let r = look.rest(l, &mut span, Leave::Exps);
+    ahead.go_on(l);
+    unless_infinite(l.first(sum_of(l, l.splat(look.m), l.splat(r))), span.read())
 }
 
 /// (2) of m and r, where m is not +inf.

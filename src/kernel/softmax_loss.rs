@@ -15,7 +15,7 @@
 
 use super::batch::{ROWS, store};
 use super::short::{self, Layout, columns_of, ones_of, weights_of};
-use super::softmax::{Ahead, Leave, Rescale, inverse_of, inverse_of_row, rest_of, rest_of_all};
+use super::softmax::{Ahead, Leave, Rescale, again, inverse_of, inverse_of_row, rest_of, rest_of_all};
 use super::{Parts, RowLoss, Share, weight_at};
 use crate::lane::{Arithmetic, Group, LANES, Lane, Span, Stream, walk, walk_without};
 use crate::loss::{EmptyRow, PositivesScale};
@@ -72,9 +72,10 @@ fn hot<L: Lane>(
         let s = span.read().get(class).copied().unwrap_or(f32::NAN);
         total += q;
         count += 1.0;
-        distance += distance_of(q, look.peak.largest, s);
+        distance += distance_of(q, look.m, s);
     }
     let row = Row::new(l, look.rest(l, &mut span, Leave::Exps));
+    ahead.go_on(l);
     let factor = normalize(count, total);
     let scale = scale * factor;
     if span.is_written() {
@@ -82,8 +83,7 @@ fn hot<L: Lane>(
         // What an exponential of 1 becomes, by which it is known again after the pass. Others do where they are next to
         // it or underflow, and there both forms agree.
         let ones = l.first(rescale.apply(l, l.splat(scaled_one::<L>())));
-        ahead.go_on(l);
-        rescale.row(l, &mut span, look.peak);
+        rescale.row(l, &mut span, look.m);
         let exps = span.write();
         for (class, q) in labels.clone() {
             if let Some(gradient) = exps.get_mut(class).filter(|gradient| **gradient != ones) {
@@ -243,17 +243,19 @@ impl RowLoss for Dense<'_> {
 
     #[inline(always)]
     fn row<L: Lane>(&self, l: L, row: usize, mut span: Span<'_>, mut ahead: Ahead<'_>, scale: f32) -> Parts {
-        let peak = ahead.peak(l, span.read());
-        let (g, m) = (l.group(), l.group().splat(peak.largest));
+        let (g, largest) = (l.group(), ahead.m(l, span.read()));
+        let m = g.splat(largest);
         let streams = [Stream::Slice(self.targets.row(row)), self.weights()];
         let (ones, [sum, total, distance, nonzero]) = walk_without(
             l,
             &mut span,
-            (scaled_one::<L>(), peak),
+            scaled_one::<L>(),
             f32::NEG_INFINITY,
             streams,
             #[inline(always)]
             |x, of_x| self.terms(g, m, x, of_x),
+            #[inline(always)]
+            |span, lane, sums| again(l, span, largest, Leave::Exps, lane, sums),
         );
         let sums = Sums {
             r: l.splat(rest_of(l, ones, sum)),
@@ -262,8 +264,8 @@ impl RowLoss for Dense<'_> {
             nonzero: l.splat(nonzero),
         };
         let (parts, slope) = self.settle(l, sums, l.splat(scale));
+        ahead.go_on(l);
         if span.is_written() {
-            ahead.go_on(l);
             let slope = slope.repeat(g);
             walk(
                 l,
@@ -567,25 +569,27 @@ impl<'a> Smoothed<'a> {
         weights: Stream<'_>,
         scale: f32,
     ) -> Parts {
-        let peak = ahead.peak(l, span.read());
-        let (g, m) = (l.group(), l.group().splat(peak.largest));
+        let (g, largest) = (l.group(), ahead.m(l, span.read()));
+        let m = g.splat(largest);
         let (weight, s) = (weights.at(class), span.read().get(class).copied().unwrap_or(f32::NAN));
         let more = weight * self.on;
         let total = more + self.spread;
-        let of_class = distance_of(more, peak.largest, s);
+        let of_class = distance_of(more, largest, s);
         let (ones, [sum, distance]) = walk_without(
             l,
             &mut span,
-            (scaled_one::<L>(), peak),
+            scaled_one::<L>(),
             f32::NEG_INFINITY,
             [weights],
             #[inline(always)]
             |x, [w]| self.terms(g, m, x, w),
+            #[inline(always)]
+            |span, lane, sums| again(l, span, largest, Leave::Exps, lane, sums),
         );
         let r = rest_of(l, ones, sum);
+        ahead.go_on(l);
         if span.is_written() {
             let slope = Slope::new(l, l.splat(total), l.splat(scale), l.splat(r));
-            ahead.go_on(l);
             let exps = span.write();
             // Before the pass, which is in place.
             let e = exps.get(class).copied().unwrap_or(f32::NAN);

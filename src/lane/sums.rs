@@ -9,9 +9,12 @@
 //!
 //! An element meets at most 3 additions that lose their rounding error, and the last, so the error does not grow with
 //! the length. What is missing at the end of a row is 0. The order depends on positions, and in
-//! [`walk_without`](super::walk_without) on which block has the peak; never on `Lane::N`.
+//! [`walk_without`](super::walk_without) on which lane is added up again; never on `Lane::N`.
 
-use super::{Arithmetic, Four, Group, LANES, Lane, QUAD, groups};
+use super::{Arithmetic, Chunk, Four, Grid, Group, LANE_NUMBERS, LANES, Lane, QUAD, groups};
+
+/// hi and lo of the virtual lanes.
+pub(crate) type OfLanes = [Chunk; 2];
 
 /// `J` sums over a row.
 pub(super) struct Sums<L: Lane, const J: usize> {
@@ -19,7 +22,7 @@ pub(super) struct Sums<L: Lane, const J: usize> {
     part: [L::Wide; J],
     hi: [L::Wide; J],
     lo: [L::Wide; J],
-    /// The count of first terms that were left out.
+    /// The count of first terms that were not added.
     ones: L::Wide,
 }
 
@@ -81,9 +84,91 @@ impl<L: Lane, const J: usize> Sums<L, J> {
         }
     }
 
-    /// How many first terms were counted, and the sums.
     #[inline(always)]
-    pub(super) fn total(mut self, l: L) -> (f32, [f32; J]) {
+    pub(super) fn total(&self, l: L) -> [f32; J] {
+        self.added(l, 0.0)
+    }
+
+    /// How many first terms are `one`, and the sums, of which the first is without those. Either they were counted, or all
+    /// first terms were added, of which none is larger. Then `again` may have to add those of a lane, as [`add_lane`] does,
+    /// and where many are `one`, some may be in the sum instead of the number.
+    #[inline(always)]
+    pub(super) fn total_without(
+        mut self,
+        l: L,
+        one: f32,
+        were_counted: bool,
+        again: impl FnOnce(usize, &mut OfLanes) -> f32,
+    ) -> (f32, [f32; J]) {
+        let lanes = if were_counted { 0 } else { self.lanes_with(l, one) };
+        let (ones, less) = if were_counted {
+            (self.count(l), 0.0)
+        } else if lanes.is_power_of_two() {
+            // The other lanes have lost nothing to this one, as long as they do not meet it.
+            let ones = self.add_again(
+                l,
+                one,
+                #[inline(always)]
+                |sums| again(lanes.trailing_zeros() as usize, sums),
+            );
+            (ones, 0.0)
+        } else {
+            // The sum without a `one` is as large: what that rounded away is little beside it.
+            (1.0, one)
+        };
+        (ones, self.added(l, less))
+    }
+
+    /// The lanes in which the first sum has reached `one`, by their bits.
+    #[inline(always)]
+    fn lanes_with(&self, l: L, one: f32) -> u32 {
+        let mut lanes = 0;
+        if let Some(hi) = self.hi.first() {
+            for (k, &hi) in hi.as_ref().iter().enumerate() {
+                lanes |= l.bits(l.gt(hi, l.splat(one.next_down()))) << (k * L::N);
+            }
+        }
+        lanes
+    }
+
+    /// Has `f` change the first sum, of which the lanes that have reached `one` are 0.
+    #[inline(always)]
+    fn add_again(&mut self, l: L, one: f32, f: impl FnOnce(&mut OfLanes) -> f32) -> f32 {
+        let (Some(hi), Some(lo)) = (self.hi.first_mut(), self.lo.first_mut()) else { return 0.0 };
+        let mut sums = [[0.0; LANES]; 2];
+        let [of_hi, of_lo] = &mut sums;
+        for (k, (&hi, &lo)) in hi.as_ref().iter().zip(lo.as_ref()).enumerate() {
+            let has_one = l.gt(hi, l.splat(one.next_down()));
+            l.store(l.zero_where(has_one, hi), of_hi, k);
+            l.store(l.zero_where(has_one, lo), of_lo, k);
+        }
+        let ones = f(&mut sums);
+        let [of_hi, of_lo] = &sums;
+        for (k, (hi, lo)) in hi.as_mut().iter_mut().zip(lo.as_mut()).enumerate() {
+            (*hi, *lo) = (l.load(of_hi, k), l.load(of_lo, k));
+        }
+        ones
+    }
+
+    #[inline(always)]
+    fn count(&self, l: L) -> f32 {
+        let mut ones = self.ones;
+        for ones in ones.as_mut() {
+            *ones = l.of_count(*ones);
+        }
+        // Whole numbers, exact in any order.
+        let [ones] = fold(
+            l,
+            [ones],
+            #[inline(always)]
+            |[a], [b]| [l.add(a, b)],
+        );
+        l.first(ones)
+    }
+
+    /// The sums, of which the first is made `less` by a number.
+    #[inline(always)]
+    fn added(&self, l: L, less: f32) -> [f32; J] {
         let mut totals = [0.0; J];
         for (j, total) in totals.iter_mut().enumerate() {
             let (Some(&hi), Some(&lo)) = (self.hi.get(j), self.lo.get(j)) else { break };
@@ -96,21 +181,62 @@ impl<L: Lane, const J: usize> Sums<L, J> {
                     [sum, l.add(l.add(lo, other_lo), error)]
                 },
             );
-            let (hi, sum) = (l.first(hi), l.first(l.add(hi, lo)));
+            let hi = l.first(hi) - if j == 0 { less } else { 0.0 };
+            let sum = hi + l.first(lo);
             *total = if sum.is_nan() { without_errors(hi) } else { sum };
         }
-        for ones in self.ones.as_mut() {
-            *ones = l.of_count(*ones);
-        }
-        // Whole numbers, exact in any order.
-        let [ones] = fold(
-            l,
-            [self.ones],
-            #[inline(always)]
-            |[a], [b]| [l.add(a, b)],
-        );
-        (l.first(ones), totals)
+        totals
     }
+}
+
+/// Adds what `f` gives for the elements of a lane to all lanes in turn, but where it is `one`: returns how many these are.
+/// `f` must give +0 for `fill`, which is behind the last element.
+#[inline(always)]
+pub(crate) fn add_lane<L: Lane>(
+    l: L,
+    (row, lane): (&[f32], usize),
+    one: f32,
+    fill: f32,
+    f: impl Fn(L::V) -> L::V,
+    [of_hi, of_lo]: &mut OfLanes,
+) -> f32 {
+    let (mut hi, mut lo, mut ones) = (l.splat_wide(0.0), l.splat_wide(0.0), l.splat(0.0));
+    for (k, (hi, lo)) in hi.as_mut().iter_mut().zip(lo.as_mut()).enumerate() {
+        (*hi, *lo) = (l.load(of_hi, k), l.load(of_lo, k));
+    }
+    for part in row.chunks(LANES * LANES) {
+        for (k, (hi, lo)) in hi.as_mut().iter_mut().zip(lo.as_mut()).enumerate() {
+            let from = part.get(k * L::N * LANES + lane..).unwrap_or_default();
+            let rows = from.len().div_ceil(LANES);
+            if rows == 0 {
+                break;
+            }
+            // Through memory, it would wait for all stores before.
+            let mut elements = [l.splat(fill)];
+            l.columns(from, Grid { stride: LANES, rows }, &mut elements);
+            let [mut elements] = elements;
+            if rows < L::N {
+                let is_there = l.gt(l.splat(rows as f32), l.load(&LANE_NUMBERS, 0));
+                elements = l.select(is_there, elements, l.splat(fill));
+            }
+            let term = f(elements);
+            let is_one = l.eq(term, l.splat(one));
+            ones = l.count(is_one, ones);
+            let (sum, error) = two_sum(l, *hi, l.zero_where(is_one, term));
+            (*hi, *lo) = (sum, l.add(*lo, error));
+        }
+    }
+    for (k, (&hi, &lo)) in hi.as_ref().iter().zip(lo.as_ref()).enumerate() {
+        l.store(hi, of_hi, k);
+        l.store(lo, of_lo, k);
+    }
+    let [ones] = across(
+        l,
+        [l.of_count(ones)],
+        #[inline(always)]
+        |[a], [b]| [l.add(a, b)],
+    );
+    l.first(ones)
 }
 
 /// An infinite sum has lost inf - inf, and is right without that. Out of line, so that the others need not wait to

@@ -1,8 +1,8 @@
 //! One pass over a row: the only loops over elements.
 
 use super::span::{LargeVs, Place, Vs, load_part, load_whole, prefetch, store_part, store_whole, stream};
-use super::sums::Sums;
-use super::{BLOCK, Chunk, Group, LANES, Lane, Peak, QUAD, QUADS, Span, Stream, groups, unit};
+use super::sums::{OfLanes, Sums};
+use super::{BLOCK, Chunk, Group, LANES, Lane, QUAD, QUADS, Span, Stream, groups, unit};
 use core::ops::Range;
 
 /// Calls `f` with every vector of the row and of the further inputs, group by group, writes what it gives where the row
@@ -18,8 +18,7 @@ pub(crate) fn walk<L: Lane, const I: usize, const J: usize>(
     f: impl Fn(Vs<L>, [Vs<L>; I]) -> (Vs<L>, [Vs<L>; J]) + Copy,
 ) -> [f32; J] {
     let g = l.group();
-    let (_, sums) = Pass { fill, further }.over(l, span, None, (g, f), f);
-    sums
+    Pass { fill, further, has_quads: false }.over(l, span, None, (g, f), f).total(l)
 }
 
 /// [`walk`], of whole blocks in large groups, for which there is a function of its own.
@@ -32,26 +31,34 @@ pub(crate) fn walk_large<L: Lane, const I: usize, const J: usize>(
     large: impl Fn(LargeVs<L>, [LargeVs<L>; I]) -> (LargeVs<L>, [LargeVs<L>; J]),
     f: impl Fn(Vs<L>, [Vs<L>; I]) -> (Vs<L>, [Vs<L>; J]),
 ) -> [f32; J] {
-    let (_, sums) = Pass { fill, further }.over(l, span, None, (l.large_group(), large), f);
-    sums
+    Pass { fill, further, has_quads: false }.over(l, span, None, (l.large_group(), large), f).total(l)
 }
 
-/// [`walk`], where the first term is not negative and at most `one`, which is not summed but counted: returns the count
-/// too.
+/// [`walk`], where the first term is not negative and at most `one`: its sum is without those that are `one`, and how many
+/// they are comes with it.
 ///
-/// In a row of more than a block, `one` is sought in that of the peak alone, which goes last of the whole ones if it is one:
-/// there the first is found, and the sum of a row with a second needs no such care.
+/// In a row of up to a block, they are counted. In a longer one all are added up, and only where but one lane has reached
+/// `one`, so that its other terms may have lost digits to that, it is added up `again`, as by
+/// [`add_lane`](super::add_lane). Elsewhere, some that are `one` may be in the sum.
 #[inline(always)]
 pub(crate) fn walk_without<L: Lane, const I: usize, const J: usize>(
     l: L,
     span: &mut Span<'_>,
-    without: (f32, Peak),
+    one: f32,
     fill: f32,
     further: [Stream<'_>; I],
     f: impl Fn(Vs<L>, [Vs<L>; I]) -> (Vs<L>, [Vs<L>; J]) + Copy,
+    again: impl FnOnce(&mut Span<'_>, usize, &mut OfLanes) -> f32,
 ) -> (f32, [f32; J]) {
-    let g = l.group();
-    Pass { fill, further }.over(l, span, Some(without), (g, f), f)
+    let (g, are_counted) = (l.group(), span.read().len() <= BLOCK);
+    let sums = Pass { fill, further, has_quads: true }.over(l, span, are_counted.then_some(one), (g, f), f);
+    sums.total_without(
+        l,
+        one,
+        are_counted,
+        #[inline(always)]
+        |lane, sums| again(span, lane, sums),
+    )
 }
 
 /// [`walk`], where the one term of each element is not added up, but written to its place in `terms`, which are as many.
@@ -65,7 +72,7 @@ pub(crate) fn walk_terms<L: Lane, G: Group<L>, const I: usize>(
     (g, of_units): (G, impl Fn(G::V, [G::V; I]) -> (G::V, [G::V; 1])),
     f: impl Fn(Vs<L>, [Vs<L>; I]) -> (Vs<L>, [Vs<L>; 1]),
 ) {
-    let (pass, len) = (Pass { fill, further }, span.read().len());
+    let (pass, len) = (Pass { fill, further, has_quads: false }, span.read().len());
     let unit = unit::<L, G>();
     let units = len / (unit * LANES);
     for at in places::<L, G>(0..units) {
@@ -95,38 +102,28 @@ fn places<L: Lane, G: Group<L>>(units: Range<usize>) -> impl Iterator<Item = Pla
 struct Pass<'a, const I: usize> {
     fill: f32,
     further: [Stream<'a>; I],
+    /// Whether whole quads behind the last whole block have a loop of their own, or go as parts: shorter code.
+    has_quads: bool,
 }
 
 impl<const I: usize> Pass<'_, I> {
-    /// Whole blocks in which nothing is sought in the groups of `g`, others and what is left behind them in those of `l`.
+    /// Whole blocks in the groups of `g`, what is left behind them in those of `l`, as a row whose first terms are counted
+    /// where they are `one`.
     #[inline(always)]
     fn over<L: Lane, G: Group<L>, const J: usize>(
         &self,
         l: L,
         span: &mut Span<'_>,
-        without: Option<(f32, Peak)>,
+        one: Option<f32>,
         (g, of_blocks): (G, impl Fn(G::V, [G::V; I]) -> (G::V, [G::V; J])),
         f: impl Fn(Vs<L>, [Vs<L>; I]) -> (Vs<L>, [Vs<L>; J]),
-    ) -> (f32, [f32; J]) {
+    ) -> Sums<L, J> {
         let len = span.read().len();
-        let blocks = len / BLOCK;
-        // The block of the peak takes the last place of the whole ones, if it is one of them.
-        let (plain, last) = match without {
-            None => (blocks, usize::MAX),
-            Some((_, Peak { block: None, .. })) => (0, usize::MAX),
-            Some((_, Peak { block: Some(block), .. })) => (blocks - usize::from(block < blocks), block),
-        };
-        let place_of = |i: usize| match i {
-            i if i < plain => i + usize::from(i >= last),
-            i if i == plain && last < blocks => last,
-            i => i,
-        };
         let mut sums = Sums::<L, J>::new(l);
-
         // Without lanes, the second loop serves all.
-        let unrolled = if L::N == 1 { 0 } else { plain };
-        for i in 0..unrolled {
-            let (block, units) = (place_of(i), BLOCK / LANES / unit::<L, G>());
+        let unrolled = if L::N == 1 || one.is_some() { 0 } else { len / BLOCK };
+        for block in 0..unrolled {
+            let units = BLOCK / LANES / unit::<L, G>();
             for unit in block * units..(block + 1) * units {
                 add_unit(
                     g,
@@ -139,12 +136,9 @@ impl<const I: usize> Pass<'_, I> {
             }
             sums.end_block(l);
         }
-        // In other walks, one whole quad at most is left for the second loop, and taken as a part: shorter code.
-        let whole = if without.is_some() && L::N > 1 { len / (QUAD * LANES) } else { 0 };
+        let whole = if self.has_quads && L::N > 1 { len / (QUAD * LANES) } else { 0 };
         let g = l.group();
-        for i in unrolled..len.div_ceil(BLOCK) {
-            let block = place_of(i);
-            let one = without.and_then(|(one, peak)| peak.block.is_none_or(|of_peak| of_peak == block).then_some(one));
+        for block in unrolled..len.div_ceil(BLOCK) {
             let (start, end) = (block * QUADS, ((block + 1) * QUADS).min(len.div_ceil(QUAD * LANES)));
             for quad in start..end.min(whole) {
                 add_unit(
@@ -168,7 +162,7 @@ impl<const I: usize> Pass<'_, I> {
             }
             sums.end_block(l);
         }
-        sums.total(l)
+        sums
     }
 
     /// The terms of a group of a whole unit.

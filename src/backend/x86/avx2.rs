@@ -111,10 +111,9 @@ impl Lane for Token {
         Four(self)
     }
     #[inline(always)]
-    fn first_true(self, mask: __m256) -> Option<usize> {
+    fn bits(self, mask: __m256) -> u32 {
         // SAFETY: the token is the proof that the instruction exists. No memory is touched.
-        let bits = unsafe { _mm256_movemask_ps(mask) };
-        (bits != 0).then_some(bits.trailing_zeros() as usize)
+        unsafe { _mm256_movemask_ps(mask) }.cast_unsigned()
     }
     #[inline(always)]
     fn load(self, chunk: &Chunk, k: usize) -> __m256 {

@@ -123,8 +123,8 @@ impl Lane for Token {
         Eight(self)
     }
     #[inline(always)]
-    fn first_true(self, mask: __mmask16) -> Option<usize> {
-        (mask != 0).then_some(mask.trailing_zeros() as usize)
+    fn bits(self, mask: __mmask16) -> u32 {
+        mask.into()
     }
     #[inline(always)]
     fn load(self, chunk: &Chunk, _: usize) -> __m512 {

@@ -3,7 +3,7 @@
 use super::{OfBlocks, Terms, sums_of_rows};
 use crate::ClassIndices;
 use crate::kernel::weight_at;
-use crate::lane::{Arithmetic, Chunk, Group, Lane, Stream, across};
+use crate::lane::{Arithmetic, Group, LANE_NUMBERS, Lane, Stream, across};
 
 /// What [`SideBySide`] and [`Along`] do not have in common. `vector` counts the vectors of the rows from 0 on.
 pub(crate) trait Layout<R: Arithmetic>: Copy {
@@ -77,9 +77,6 @@ impl<R: Arithmetic> Layout<R> for SideBySide {
 pub(crate) struct Along {
     pub(super) classes: usize,
 }
-
-/// The number of each lane.
-const LANE_NUMBERS: Chunk = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0];
 
 impl<A: Lane> Layout<A> for Along {
     const HAS_COLUMNS: bool = false;
