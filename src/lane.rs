@@ -7,9 +7,9 @@ mod sums;
 mod walk;
 
 pub(crate) use group::{Eight, Four, Group};
-pub(crate) use largest::largest;
+pub(crate) use largest::Largest;
 pub(crate) use span::{Span, Stream};
-pub(crate) use sums::{OfLanes, across, add_lane, counted, two_sum};
+pub(crate) use sums::{across, counted, sum_of_lane, two_sum};
 pub(crate) use walk::{map_in_place, map_streamed, walk, walk_large, walk_terms, walk_without};
 
 /// Virtual lanes: in every sum, element `i` belongs to lane `i % LANES`, however many lanes a register has.

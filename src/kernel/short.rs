@@ -337,7 +337,7 @@ fn store<L: Lane, const MOST: usize>(l: L, columns: &[L::V], data: &mut [f32], a
     }
 }
 
-/// The maximum of each row, as [`largest`](crate::lane::largest) has it.
+/// The maximum of each row, as [`Largest`](crate::lane::Largest) has it.
 #[inline(always)]
 pub(super) fn max<A: Arithmetic>(a: A, layout: impl Layout<A>, columns: &[A::V]) -> A::V {
     let lowest = a.splat(f32::MIN);

@@ -23,7 +23,7 @@
 use super::short::{self, Layout, Short, columns_of};
 use super::{IS_FIRMWARE, Table, weight_at};
 use crate::lane::{
-    Arithmetic, Group, LANES, Lane, OfLanes, Op, Span, Stream, add_lane, largest, map_in_place, map_streamed, walk,
+    Arithmetic, Group, LANES, Lane, Largest, Op, Span, Stream, map_in_place, map_streamed, sum_of_lane, walk,
     walk_without,
 };
 use crate::math::{OVER_TWO_64, exp, exp_nonpos, factor, log1p_of_rest, scaled_exp_nonpos, scaled_one};
@@ -32,7 +32,7 @@ use crate::{EmptyRow, Rows};
 /// What one look at a row finds: m, and for a long row r.
 #[derive(Clone, Copy)]
 pub(crate) struct FirstLook {
-    pub(super) m: f32,
+    pub(super) largest: Largest,
     r: Option<f32>,
 }
 
@@ -64,10 +64,10 @@ impl<'a> Ahead<'a> {
 
     /// m, where there is no other statistic to be found with it.
     #[inline(always)]
-    pub(super) fn m<L: Lane>(&mut self, l: L, x: &[f32]) -> f32 {
+    pub(super) fn largest<L: Lane>(&mut self, l: L, x: &[f32]) -> Largest {
         match self.look.take() {
-            Some(look) => look.m,
-            None => largest(l, x),
+            Some(look) => look.largest,
+            None => Largest::of(l, x),
         }
     }
 
@@ -113,7 +113,7 @@ impl FirstLook {
     /// m alone, as suffices for a row that is not long.
     #[inline(always)]
     fn at_short<L: Lane>(l: L, x: &[f32]) -> Self {
-        Self { m: largest(l, x), r: None }
+        Self { largest: Largest::of(l, x), r: None }
     }
 
     /// (1); something is left where the span can be written and the row is not long.
@@ -121,7 +121,7 @@ impl FirstLook {
     pub(super) fn rest<L: Lane>(self, l: L, span: &mut Span<'_>, leave: Leave) -> f32 {
         match self.r {
             Some(r) => r,
-            None => rest_of_row(l, span, self.m, leave),
+            None => rest_of_row(l, span, self.largest, leave),
         }
     }
 
@@ -131,7 +131,8 @@ impl FirstLook {
         // Whole blocks of sums.
         let block = x.len().div_ceil(MOST_BLOCKS).next_multiple_of(128).max(SMALLEST_BLOCK);
         let mut of_blocks = [(0.0, 0.0); MOST_BLOCKS];
-        let mut m = f32::MIN;
+        // Nothing more is asked of its lane.
+        let mut largest = Largest { value: f32::MIN, lane: 0 };
         let (mut rest, mut blocks) = (x, 0);
         for of_block in &mut of_blocks {
             if rest.is_empty() {
@@ -139,31 +140,31 @@ impl FirstLook {
             }
             blocks += 1;
             let (row, next) = rest.split_at(block.min(rest.len()));
-            let m_of_block = largest(l, row);
+            let of_row = Largest::of(l, row);
             // The exponentials leave the memory idle, so the next block comes meanwhile.
-            *of_block = (m_of_block, rest_of_row(l, &mut Span::ahead(row, next), m_of_block, Leave::Exps));
-            m = m.max(m_of_block);
+            *of_block = (of_row.value, rest_of_row(l, &mut Span::ahead(row, next), of_row, Leave::Exps));
+            largest.value = largest.value.max(of_row.value);
             rest = next;
         }
         let (mut r, mut has_largest) = (0.0, false);
         for &(m_of_block, r_of_block) in of_blocks.iter().take(blocks) {
-            if m_of_block == m && !has_largest {
+            if m_of_block == largest.value && !has_largest {
                 has_largest = true;
                 r += f64::from(r_of_block);
             } else {
-                let scale = l.first(exp_nonpos(l, l.splat(m_of_block - m)));
+                let scale = l.first(exp_nonpos(l, l.splat(m_of_block - largest.value)));
                 r += f64::from(scale) * (1.0 + f64::from(r_of_block));
             }
         }
-        Self { m, r: Some(r as f32) }
+        Self { largest, r: Some(r as f32) }
     }
 }
 
 /// (1) of a row or a block of it.
 #[inline(always)]
-fn rest_of_row<L: Lane>(l: L, span: &mut Span<'_>, m: f32, leave: Leave) -> f32 {
+fn rest_of_row<L: Lane>(l: L, span: &mut Span<'_>, largest: Largest, leave: Leave) -> f32 {
     let g = l.group();
-    let of_group = g.splat(m);
+    let m = g.splat(largest.value);
     let (ones, [sum]) = walk_without(
         l,
         span,
@@ -172,61 +173,57 @@ fn rest_of_row<L: Lane>(l: L, span: &mut Span<'_>, m: f32, leave: Leave) -> f32 
         [],
         #[inline(always)]
         |x, []| {
-            let distance = g.sub(x, of_group);
+            let distance = g.sub(x, m);
             let e = scaled_exp_nonpos(g, distance);
             (if leave == Leave::Exps { e } else { distance }, [e])
         },
         #[inline(always)]
-        |span, lane, sums| again(l, span, m, leave, lane, sums),
+        |span| again(l, span, largest, leave),
     );
     rest_of(l, ones, sum)
 }
 
 /// What [`walk_without`] asks for again, of a row whose pass is over.
 #[inline(always)]
-pub(super) fn again<L: Lane>(l: L, span: &mut Span<'_>, m: f32, leave: Leave, lane: usize, sums: &mut OfLanes) -> f32 {
+pub(super) fn again<L: Lane>(l: L, span: &mut Span<'_>, largest: Largest, leave: Leave) -> (f32, f32) {
     let left = span.is_written().then_some(leave);
     let row = if span.is_written() { &*span.write() } else { span.read() };
-    l.apart(&mut LaneAgain { row, left, m, lane, sums })
+    l.apart(&mut LaneAgain { row, left, largest })
 }
 
-/// Adds the exponentials of a lane that are not 1, and counts those that are.
+/// How many exponentials of a lane are 1, and the scaled sum of the others.
 struct LaneAgain<'a> {
     row: &'a [f32],
     /// None: the elements as they were.
     left: Option<Leave>,
-    m: f32,
-    lane: usize,
-    sums: &'a mut OfLanes,
+    largest: Largest,
 }
 
 impl Op for LaneAgain<'_> {
-    type Out = f32;
+    type Out = (f32, f32);
 
     #[inline(always)]
-    fn run<L: Lane>(&mut self, l: L) -> f32 {
-        let (lane, one) = ((self.row, self.lane), scaled_one::<L>());
+    fn run<L: Lane>(&mut self, l: L) -> (f32, f32) {
+        let (lane, one) = ((self.row, self.largest.lane), scaled_one::<L>());
         if self.left == Some(Leave::Exps) {
-            return add_lane(
+            return sum_of_lane(
                 l,
                 lane,
                 one,
                 0.0,
                 #[inline(always)]
                 |e| e,
-                self.sums,
             );
         }
         // What is a distance stays one.
-        let m = l.splat(if self.left.is_none() { self.m } else { 0.0 });
-        add_lane(
+        let m = l.splat(if self.left.is_none() { self.largest.value } else { 0.0 });
+        sum_of_lane(
             l,
             lane,
             one,
             f32::NEG_INFINITY,
             #[inline(always)]
             |x| scaled_exp_nonpos(l, l.sub(x, m)),
-            self.sums,
         )
     }
 }
@@ -391,7 +388,7 @@ impl Short for Softmax<'_> {
         let (inverse, factor) = (inverse_of_row(l, r), weight_at(self.factors, row));
         let rescale = self.rescale(l, l.splat(r), l.splat(inverse), l.splat(factor));
         ahead.go_on(l);
-        rescale.row(l, &mut span, look.m);
+        rescale.row(l, &mut span, look.largest.value);
     }
 
     #[inline(always)]
@@ -426,7 +423,7 @@ impl Short for LogSoftmax {
         let log = unless_empty(l, self.empty_row, r, log1p_of_rest(l, r));
         let log_of_group = g.repeat(log);
         ahead.go_on(l);
-        let m = g.splat(look.m);
+        let m = g.splat(look.largest.value);
         if span.read().len() > longest::<L>() {
             map_streamed(
                 l,
@@ -496,7 +493,7 @@ fn log_sum_exp<L: Lane>(l: L, mut span: Span<'_>, mut ahead: Ahead<'_>) -> f32 {
     let look = ahead.here(l, span.read());
     let r = look.rest(l, &mut span, Leave::Exps);
     ahead.go_on(l);
-    unless_infinite(l.first(sum_of(l, l.splat(look.m), l.splat(r))), span.read())
+    unless_infinite(l.first(sum_of(l, l.splat(look.largest.value), l.splat(r))), span.read())
 }
 
 /// (2) of m and r, where m is not +inf.

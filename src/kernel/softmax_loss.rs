@@ -72,7 +72,7 @@ fn hot<L: Lane>(
         let s = span.read().get(class).copied().unwrap_or(f32::NAN);
         total += q;
         count += 1.0;
-        distance += distance_of(q, look.m, s);
+        distance += distance_of(q, look.largest.value, s);
     }
     let row = Row::new(l, look.rest(l, &mut span, Leave::Exps));
     ahead.go_on(l);
@@ -83,7 +83,7 @@ fn hot<L: Lane>(
         // What an exponential of 1 becomes, by which it is known again after the pass. Others do where they are next to
         // it or underflow, and there both forms agree.
         let ones = l.first(rescale.apply(l, l.splat(scaled_one::<L>())));
-        rescale.row(l, &mut span, look.m);
+        rescale.row(l, &mut span, look.largest.value);
         let exps = span.write();
         for (class, q) in labels.clone() {
             if let Some(gradient) = exps.get_mut(class).filter(|gradient| **gradient != ones) {
@@ -243,8 +243,8 @@ impl RowLoss for Dense<'_> {
 
     #[inline(always)]
     fn row<L: Lane>(&self, l: L, row: usize, mut span: Span<'_>, mut ahead: Ahead<'_>, scale: f32) -> Parts {
-        let (g, largest) = (l.group(), ahead.m(l, span.read()));
-        let m = g.splat(largest);
+        let (g, largest) = (l.group(), ahead.largest(l, span.read()));
+        let m = g.splat(largest.value);
         let streams = [Stream::Slice(self.targets.row(row)), self.weights()];
         let (ones, [sum, total, distance, nonzero]) = walk_without(
             l,
@@ -255,7 +255,7 @@ impl RowLoss for Dense<'_> {
             #[inline(always)]
             |x, of_x| self.terms(g, m, x, of_x),
             #[inline(always)]
-            |span, lane, sums| again(l, span, largest, Leave::Exps, lane, sums),
+            |span| again(l, span, largest, Leave::Exps),
         );
         let sums = Sums {
             r: l.splat(rest_of(l, ones, sum)),
@@ -569,12 +569,12 @@ impl<'a> Smoothed<'a> {
         weights: Stream<'_>,
         scale: f32,
     ) -> Parts {
-        let (g, largest) = (l.group(), ahead.m(l, span.read()));
-        let m = g.splat(largest);
+        let (g, largest) = (l.group(), ahead.largest(l, span.read()));
+        let m = g.splat(largest.value);
         let (weight, s) = (weights.at(class), span.read().get(class).copied().unwrap_or(f32::NAN));
         let more = weight * self.on;
         let total = more + self.spread;
-        let of_class = distance_of(more, largest, s);
+        let of_class = distance_of(more, largest.value, s);
         let (ones, [sum, distance]) = walk_without(
             l,
             &mut span,
@@ -584,7 +584,7 @@ impl<'a> Smoothed<'a> {
             #[inline(always)]
             |x, [w]| self.terms(g, m, x, w),
             #[inline(always)]
-            |span, lane, sums| again(l, span, largest, Leave::Exps, lane, sums),
+            |span| again(l, span, largest, Leave::Exps),
         );
         let r = rest_of(l, ones, sum);
         ahead.go_on(l);

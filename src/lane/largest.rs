@@ -1,39 +1,54 @@
-//! The largest element of a row.
+//! The largest element of a row, and which lane has it.
 
 use super::span::{Place, Vs, load_part, load_whole};
-use super::sums::fold;
+use super::sums::{bits_of_lanes, fold};
 use super::{Arithmetic, BLOCK, Group, LANES, Lane, QUAD, QUADS, groups};
 
-/// At least the least finite number, so that -inf less it is -inf and not NaN. A NaN may be passed over: what depends on
-/// every element sees it.
-#[inline(always)]
-pub(crate) fn largest<L: Lane>(l: L, row: &[f32]) -> f32 {
-    let (vectors, blocks) = (LANES / L::N, row.len() / BLOCK);
-    let mut largest = l.splat_wide(f32::MIN);
-    for block in 0..blocks {
-        for k in 0..vectors {
-            let of_block = of_block(l, row, block, k);
-            if let Some(largest) = largest.as_mut().get_mut(k) {
-                *largest = l.max(of_block, *largest);
+#[derive(Clone, Copy)]
+pub(crate) struct Largest {
+    /// At least the least finite number, so that -inf less it is -inf and not NaN. A NaN may be passed over: what depends
+    /// on every element sees it.
+    pub(crate) value: f32,
+    /// The lowest lane that has it.
+    pub(crate) lane: usize,
+}
+
+impl Largest {
+    #[inline(always)]
+    pub(crate) fn of<L: Lane>(l: L, row: &[f32]) -> Self {
+        let (vectors, blocks) = (LANES / L::N, row.len() / BLOCK);
+        let mut of_lanes = l.splat_wide(f32::NEG_INFINITY);
+        for block in 0..blocks {
+            for k in 0..vectors {
+                let of_block = of_block(l, row, block, k);
+                if let Some(of_lanes) = of_lanes.as_mut().get_mut(k) {
+                    *of_lanes = l.max(of_block, *of_lanes);
+                }
             }
         }
-    }
-    for quad in blocks * QUADS..row.len().div_ceil(QUAD * LANES) {
-        for k in 0..vectors {
-            let of_quad = of_quad(l, row, quad, k);
-            if let Some(largest) = largest.as_mut().get_mut(k) {
-                *largest = l.max(of_quad, *largest);
+        for quad in blocks * QUADS..row.len().div_ceil(QUAD * LANES) {
+            for k in 0..vectors {
+                let of_quad = of_quad(l, row, quad, k);
+                if let Some(of_lanes) = of_lanes.as_mut().get_mut(k) {
+                    *of_lanes = l.max(of_quad, *of_lanes);
+                }
             }
         }
+        let [largest] = fold(
+            l,
+            [of_lanes],
+            #[inline(always)]
+            |[a], [b]| [l.max(a, b)],
+        );
+        let have_it = bits_of_lanes(
+            l,
+            of_lanes,
+            #[inline(always)]
+            |of_lanes| l.eq(of_lanes, largest),
+        );
+        // -0 and +0 are equal, and which of them a maximum gives depends on the order: + 0.0 leaves only +0.
+        Self { value: l.first(l.max(largest, l.splat(f32::MIN))) + 0.0, lane: have_it.trailing_zeros() as usize }
     }
-    let [largest] = fold(
-        l,
-        [largest],
-        #[inline(always)]
-        |[a], [b]| [l.max(a, b)],
-    );
-    // -0 and +0 are equal, and which of them a maximum gives depends on the order: + 0.0 leaves only +0.
-    l.first(largest) + 0.0
 }
 
 /// Lane by lane, of the vectors `k` of a whole block.

@@ -9,12 +9,9 @@
 //!
 //! An element meets at most 3 additions that lose their rounding error, and the last, so the error does not grow with
 //! the length. What is missing at the end of a row is 0. The order depends on positions, and in
-//! [`walk_without`](super::walk_without) on which lane is added up again; never on `Lane::N`.
+//! [`walk_without`](super::walk_without) on which lane alone has reached 1; never on `Lane::N`.
 
-use super::{Arithmetic, Chunk, Four, Grid, Group, LANE_NUMBERS, LANES, Lane, QUAD, groups};
-
-/// hi and lo of the virtual lanes.
-pub(crate) type OfLanes = [Chunk; 2];
+use super::{Arithmetic, Four, Grid, Group, LANE_NUMBERS, LANES, Lane, QUAD, groups};
 
 /// `J` sums over a row.
 pub(super) struct Sums<L: Lane, const J: usize> {
@@ -86,68 +83,48 @@ impl<L: Lane, const J: usize> Sums<L, J> {
 
     #[inline(always)]
     pub(super) fn total(&self, l: L) -> [f32; J] {
-        self.added(l, 0.0)
+        self.added(l, 0.0, 0.0)
     }
 
     /// How many first terms are `one`, and the sums, of which the first is without those. Either they were counted, or all
-    /// first terms were added, of which none is larger. Then `again` may have to add those of a lane, as [`add_lane`] does,
-    /// and where many are `one`, some may be in the sum instead of the number.
+    /// first terms were added, of which none is larger. Then `again` may be asked for both of the lane that has the largest,
+    /// as of [`sum_of_lane`], and where many are `one`, some may be in the sum instead of the number.
     #[inline(always)]
     pub(super) fn total_without(
         mut self,
         l: L,
         one: f32,
         were_counted: bool,
-        again: impl FnOnce(usize, &mut OfLanes) -> f32,
+        again: impl FnOnce() -> (f32, f32),
     ) -> (f32, [f32; J]) {
-        let lanes = if were_counted { 0 } else { self.lanes_with(l, one) };
-        let (ones, less) = if were_counted {
-            (self.count(l), 0.0)
-        } else if lanes.is_power_of_two() {
+        let less = l.splat(one.next_down());
+        let has_one = {
+            #[inline(always)]
+            |hi| l.gt(hi, less)
+        };
+        let (ones, less, more) = if were_counted {
+            (self.count(l), 0.0, 0.0)
+        } else if self.hi.first().is_some_and(|&hi| bits_of_lanes(l, hi, has_one).is_power_of_two()) {
             // The other lanes have lost nothing to this one, as long as they do not meet it.
-            let ones = self.add_again(
-                l,
-                one,
-                #[inline(always)]
-                |sums| again(lanes.trailing_zeros() as usize, sums),
-            );
-            (ones, 0.0)
+            let (ones, sum) = again();
+            self.leave_out(l, has_one);
+            (ones, 0.0, sum)
         } else {
             // The sum without a `one` is as large: what that rounded away is little beside it.
-            (1.0, one)
+            (1.0, one, 0.0)
         };
-        (ones, self.added(l, less))
+        (ones, self.added(l, less, more))
     }
 
-    /// The lanes in which the first sum has reached `one`, by their bits.
+    /// Makes the first sum 0 in some lanes.
     #[inline(always)]
-    fn lanes_with(&self, l: L, one: f32) -> u32 {
-        let mut lanes = 0;
-        if let Some(hi) = self.hi.first() {
-            for (k, &hi) in hi.as_ref().iter().enumerate() {
-                lanes |= l.bits(l.gt(hi, l.splat(one.next_down()))) << (k * L::N);
+    fn leave_out(&mut self, l: L, which: impl Fn(L::V) -> L::M) {
+        if let (Some(hi), Some(lo)) = (self.hi.first_mut(), self.lo.first_mut()) {
+            for (hi, lo) in hi.as_mut().iter_mut().zip(lo.as_mut()) {
+                let which = which(*hi);
+                (*hi, *lo) = (l.zero_where(which, *hi), l.zero_where(which, *lo));
             }
         }
-        lanes
-    }
-
-    /// Has `f` change the first sum, of which the lanes that have reached `one` are 0.
-    #[inline(always)]
-    fn add_again(&mut self, l: L, one: f32, f: impl FnOnce(&mut OfLanes) -> f32) -> f32 {
-        let (Some(hi), Some(lo)) = (self.hi.first_mut(), self.lo.first_mut()) else { return 0.0 };
-        let mut sums = [[0.0; LANES]; 2];
-        let [of_hi, of_lo] = &mut sums;
-        for (k, (&hi, &lo)) in hi.as_ref().iter().zip(lo.as_ref()).enumerate() {
-            let has_one = l.gt(hi, l.splat(one.next_down()));
-            l.store(l.zero_where(has_one, hi), of_hi, k);
-            l.store(l.zero_where(has_one, lo), of_lo, k);
-        }
-        let ones = f(&mut sums);
-        let [of_hi, of_lo] = &sums;
-        for (k, (hi, lo)) in hi.as_mut().iter_mut().zip(lo.as_mut()).enumerate() {
-            (*hi, *lo) = (l.load(of_hi, k), l.load(of_lo, k));
-        }
-        ones
     }
 
     #[inline(always)]
@@ -166,9 +143,9 @@ impl<L: Lane, const J: usize> Sums<L, J> {
         l.first(ones)
     }
 
-    /// The sums, of which the first is made `less` by a number.
+    /// The sums, of which the first becomes `less` by one number and `more` by another, which is smaller than it.
     #[inline(always)]
-    fn added(&self, l: L, less: f32) -> [f32; J] {
+    fn added(&self, l: L, less: f32, more: f32) -> [f32; J] {
         let mut totals = [0.0; J];
         for (j, total) in totals.iter_mut().enumerate() {
             let (Some(&hi), Some(&lo)) = (self.hi.get(j), self.lo.get(j)) else { break };
@@ -181,29 +158,30 @@ impl<L: Lane, const J: usize> Sums<L, J> {
                     [sum, l.add(l.add(lo, other_lo), error)]
                 },
             );
-            let hi = l.first(hi) - if j == 0 { less } else { 0.0 };
-            let sum = hi + l.first(lo);
+            let (mut hi, mut lo) = (l.first(hi), l.first(lo));
+            if j == 0 {
+                (hi, lo) = (hi - less, lo + more);
+            }
+            let sum = hi + lo;
             *total = if sum.is_nan() { without_errors(hi) } else { sum };
         }
         totals
     }
 }
 
-/// Adds what `f` gives for the elements of a lane to all lanes in turn, but where it is `one`: returns how many these are.
-/// `f` must give +0 for `fill`, which is behind the last element.
+/// How often `f` gives `one` for an element of a lane, and the sum of what else it gives. It must give +0 for `fill`, which
+/// is behind the last element.
+///
+/// The elements are added up in lanes of their own: the next belongs to the next.
 #[inline(always)]
-pub(crate) fn add_lane<L: Lane>(
+pub(crate) fn sum_of_lane<L: Lane>(
     l: L,
     (row, lane): (&[f32], usize),
     one: f32,
     fill: f32,
     f: impl Fn(L::V) -> L::V,
-    [of_hi, of_lo]: &mut OfLanes,
-) -> f32 {
+) -> (f32, f32) {
     let (mut hi, mut lo, mut ones) = (l.splat_wide(0.0), l.splat_wide(0.0), l.splat(0.0));
-    for (k, (hi, lo)) in hi.as_mut().iter_mut().zip(lo.as_mut()).enumerate() {
-        (*hi, *lo) = (l.load(of_hi, k), l.load(of_lo, k));
-    }
     for part in row.chunks(LANES * LANES) {
         for (k, (hi, lo)) in hi.as_mut().iter_mut().zip(lo.as_mut()).enumerate() {
             let from = part.get(k * L::N * LANES + lane..).unwrap_or_default();
@@ -226,17 +204,15 @@ pub(crate) fn add_lane<L: Lane>(
             (*hi, *lo) = (sum, l.add(*lo, error));
         }
     }
-    for (k, (&hi, &lo)) in hi.as_ref().iter().zip(lo.as_ref()).enumerate() {
-        l.store(hi, of_hi, k);
-        l.store(lo, of_lo, k);
-    }
-    let [ones] = across(
-        l,
-        [l.of_count(ones)],
+    let add = {
         #[inline(always)]
-        |[a], [b]| [l.add(a, b)],
-    );
-    l.first(ones)
+        |[a]: [L::V; 1], [b]: [L::V; 1]| [l.add(a, b)]
+    };
+    for (hi, &lo) in hi.as_mut().iter_mut().zip(lo.as_ref()) {
+        *hi = l.add(*hi, lo);
+    }
+    let ([sum], [ones]) = (fold(l, [hi], add), across(l, [l.of_count(ones)], add));
+    (l.first(ones), l.first(sum))
 }
 
 /// An infinite sum has lost inf - inf, and is right without that. Out of line, so that the others need not wait to
@@ -266,6 +242,16 @@ pub(crate) fn two_sum<L: Arithmetic>(l: L, a: L::V, b: L::V) -> (L::V, L::V) {
     let of_b = l.sub(sum, a);
     let of_a = l.sub(sum, of_b);
     (sum, l.add(l.sub(a, of_a), l.sub(b, of_b)))
+}
+
+/// The virtual lanes for which `f` is true, by their bits.
+#[inline(always)]
+pub(super) fn bits_of_lanes<L: Lane>(l: L, wide: L::Wide, f: impl Fn(L::V) -> L::M) -> u32 {
+    let mut bits = 0;
+    for (k, &v) in wide.as_ref().iter().enumerate() {
+        bits |= l.bits(f(v)) << (k * L::N);
+    }
+    bits
 }
 
 /// The virtual lanes, folded by halves: the result is in all lanes. `f` must not care which of two comes first.

@@ -1,7 +1,7 @@
 //! One pass over a row: the only loops over elements.
 
 use super::span::{LargeVs, Place, Vs, load_part, load_whole, prefetch, store_part, store_whole, stream};
-use super::sums::{OfLanes, Sums};
+use super::sums::Sums;
 use super::{BLOCK, Chunk, Group, LANES, Lane, QUAD, QUADS, Span, Stream, groups, unit};
 use core::ops::Range;
 
@@ -38,8 +38,8 @@ pub(crate) fn walk_large<L: Lane, const I: usize, const J: usize>(
 /// they are comes with it.
 ///
 /// In a row of up to a block, they are counted. In a longer one all are added up, and only where but one lane has reached
-/// `one`, so that its other terms may have lost digits to that, it is added up `again`, as by
-/// [`add_lane`](super::add_lane). Elsewhere, some that are `one` may be in the sum.
+/// `one`, so that its other terms may have lost digits to that, `again` is asked for both of that
+/// lane, as of [`sum_of_lane`](super::sum_of_lane). Elsewhere, some that are `one` may be in the sum.
 #[inline(always)]
 pub(crate) fn walk_without<L: Lane, const I: usize, const J: usize>(
     l: L,
@@ -48,7 +48,7 @@ pub(crate) fn walk_without<L: Lane, const I: usize, const J: usize>(
     fill: f32,
     further: [Stream<'_>; I],
     f: impl Fn(Vs<L>, [Vs<L>; I]) -> (Vs<L>, [Vs<L>; J]) + Copy,
-    again: impl FnOnce(&mut Span<'_>, usize, &mut OfLanes) -> f32,
+    again: impl FnOnce(&mut Span<'_>) -> (f32, f32),
 ) -> (f32, [f32; J]) {
     let (g, are_counted) = (l.group(), span.read().len() <= BLOCK);
     let sums = Pass { fill, further, has_quads: true }.over(l, span, are_counted.then_some(one), (g, f), f);
@@ -57,7 +57,7 @@ pub(crate) fn walk_without<L: Lane, const I: usize, const J: usize>(
         one,
         are_counted,
         #[inline(always)]
-        |lane, sums| again(span, lane, sums),
+        || again(span),
     )
 }
 
