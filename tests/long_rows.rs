@@ -1,7 +1,7 @@
 //! Rows long enough for the other ways through them: more than a block of 128 elements, from where on all exponentials are
-//! added up, and those of a lane again where it alone has reached 1; more than 2^18 elements, of which the fused family
-//! finds the statistics with one read of memory; and more than 2^21, where the blocks of that begin to grow. Against the
-//! reference, and the same bits in a family.
+//! added up, and those of a lane again where it alone has reached 1; more than 2^14, where this is done part by part; more
+//! than 2^18, of which the fused family finds the statistics with one read of memory; and more than 2^21, where the blocks
+//! of that begin to grow. Against the reference, and the same bits in a family.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod support;
@@ -11,7 +11,7 @@ use support::{Rng, Worst, backends, same_bits, to_f64, ulp, usual_bound};
 use xent::loss::{Kind, Loss, Target};
 use xent::{Backend, IntoTargets, LogSoftmax, LogSumExp, Softmax, SoftmaxCrossEntropy, reference};
 
-const LENGTHS: [usize; 19] = [
+const LENGTHS: [usize; 20] = [
     129,
     130,
     255,
@@ -27,6 +27,7 @@ const LENGTHS: [usize; 19] = [
     2049,
     4096,
     5003,
+    (2 << 14) + 5003,
     1 << 18,
     (1 << 18) + 1,
     BEYOND_THE_CACHES,

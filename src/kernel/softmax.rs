@@ -23,7 +23,7 @@
 use super::short::{self, Layout, Short, columns_of};
 use super::{IS_FIRMWARE, Table, weight_at};
 use crate::lane::{
-    Arithmetic, Group, LANES, Lane, Largest, Op, Span, Stream, map_in_place, map_streamed, sum_of_lane, walk,
+    Arithmetic, Group, LANES, Lane, Largest, Op, Span, Stream, map_in_place, map_streamed, sum_of_lane, two_sum, walk,
     walk_without,
 };
 use crate::math::{OVER_TWO_64, exp, exp_nonpos, factor, log1p_of_rest, scaled_exp_nonpos, scaled_one};
@@ -160,11 +160,56 @@ impl FirstLook {
     }
 }
 
+/// Elements of a part of a row, of which a lane is still near at hand when it is added up again.
+const PART: usize = 1 << 14;
+
 /// (1) of a row or a block of it.
 #[inline(always)]
 fn rest_of_row<L: Lane>(l: L, span: &mut Span<'_>, largest: Largest, leave: Leave) -> f32 {
-    let g = l.group();
-    let m = g.splat(largest.value);
+    let len = span.read().len();
+    if len <= PART || IS_FIRMWARE {
+        // The lane of the largest: the same, but known before.
+        let (ones, sum) = sum_of_exps(l, span, largest.value, leave, Some(largest.lane));
+        return rest_of(l, ones, sum);
+    }
+    let (mut ones, mut sum, mut lost) = (0.0, l.splat(0.0), l.splat(0.0));
+    for start in (0..len).step_by(PART) {
+        let part = span.part(start..len.min(start + PART));
+        let (ones_of_part, sum_of_part) = l.apart(&mut Part { span: part, m: largest.value, leave });
+        ones += ones_of_part;
+        let (more, error) = two_sum(l, sum, l.splat(sum_of_part));
+        (sum, lost) = (more, l.add(lost, error));
+    }
+    rest_of(l, ones, l.first(l.add(sum, lost)))
+}
+
+/// [`sum_of_exps`] of a part of a row, which need not have the largest element.
+struct Part<'a> {
+    span: Span<'a>,
+    m: f32,
+    leave: Leave,
+}
+
+impl Op for Part<'_> {
+    type Out = (f32, f32);
+
+    #[inline(always)]
+    fn run<L: Lane>(&mut self, l: L) -> (f32, f32) {
+        // In registers: what is written might be these.
+        let (mut span, m) = (self.span.take(), self.m);
+        // Loops of their own, each with the registers for its own.
+        match self.leave {
+            Leave::Exps => sum_of_exps(l, &mut span, m, Leave::Exps, None),
+            Leave::Distances => sum_of_exps(l, &mut span, m, Leave::Distances, None),
+        }
+    }
+}
+
+/// c of (1), and the scaled sum of the other exponentials. `lane` is the only one that may have to be added up again, if it
+/// is known.
+#[inline(always)]
+fn sum_of_exps<L: Lane>(l: L, span: &mut Span<'_>, m: f32, leave: Leave, lane: Option<usize>) -> (f32, f32) {
+    let (g, of_group) = (l.group(), l.group().splat(m));
     let (ones, [sum]) = walk_without(
         l,
         span,
@@ -173,22 +218,22 @@ fn rest_of_row<L: Lane>(l: L, span: &mut Span<'_>, largest: Largest, leave: Leav
         [],
         #[inline(always)]
         |x, []| {
-            let distance = g.sub(x, m);
+            let distance = g.sub(x, of_group);
             let e = scaled_exp_nonpos(g, distance);
             (if leave == Leave::Exps { e } else { distance }, [e])
         },
         #[inline(always)]
-        |span| again(l, span, largest, leave),
+        |span, found| again(l, span, m, leave, lane.unwrap_or(found)),
     );
-    rest_of(l, ones, sum)
+    (ones, sum)
 }
 
 /// What [`walk_without`] asks for again, of a row whose pass is over.
 #[inline(always)]
-pub(super) fn again<L: Lane>(l: L, span: &mut Span<'_>, largest: Largest, leave: Leave) -> (f32, f32) {
+pub(super) fn again<L: Lane>(l: L, span: &mut Span<'_>, m: f32, leave: Leave, lane: usize) -> (f32, f32) {
     let left = span.is_written().then_some(leave);
     let row = if span.is_written() { &*span.write() } else { span.read() };
-    l.apart(&mut LaneAgain { row, left, largest })
+    l.apart(&mut LaneAgain { row, left, m, lane })
 }
 
 /// How many exponentials of a lane are 1, and the scaled sum of the others.
@@ -196,7 +241,8 @@ struct LaneAgain<'a> {
     row: &'a [f32],
     /// None: the elements as they were.
     left: Option<Leave>,
-    largest: Largest,
+    m: f32,
+    lane: usize,
 }
 
 impl Op for LaneAgain<'_> {
@@ -204,7 +250,7 @@ impl Op for LaneAgain<'_> {
 
     #[inline(always)]
     fn run<L: Lane>(&mut self, l: L) -> (f32, f32) {
-        let (lane, one) = ((self.row, self.largest.lane), scaled_one::<L>());
+        let (lane, one) = ((self.row, self.lane), scaled_one::<L>());
         if self.left == Some(Leave::Exps) {
             return sum_of_lane(
                 l,
@@ -216,7 +262,7 @@ impl Op for LaneAgain<'_> {
             );
         }
         // What is a distance stays one.
-        let m = l.splat(if self.left.is_none() { self.largest.value } else { 0.0 });
+        let m = l.splat(if self.left.is_none() { self.m } else { 0.0 });
         sum_of_lane(
             l,
             lane,

@@ -255,7 +255,7 @@ impl RowLoss for Dense<'_> {
             #[inline(always)]
             |x, of_x| self.terms(g, m, x, of_x),
             #[inline(always)]
-            |span| again(l, span, largest, Leave::Exps),
+            |span, _| again(l, span, largest.value, Leave::Exps, largest.lane),
         );
         let sums = Sums {
             r: l.splat(rest_of(l, ones, sum)),
@@ -584,7 +584,7 @@ impl<'a> Smoothed<'a> {
             #[inline(always)]
             |x, [w]| self.terms(g, m, x, w),
             #[inline(always)]
-            |span| again(l, span, largest, Leave::Exps),
+            |span, _| again(l, span, largest.value, Leave::Exps, largest.lane),
         );
         let r = rest_of(l, ones, sum);
         ahead.go_on(l);

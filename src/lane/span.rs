@@ -1,6 +1,7 @@
 //! What a pass reads and writes, group by group: whole quads as they are, the last as far as it goes.
 
 use super::{Arithmetic, BLOCK, Chunk, Group, LANES, Lane, QUAD, unit};
+use core::ops::Range;
 
 /// The vectors of a group.
 pub(crate) type Vs<L> = <<L as Lane>::Group as Arithmetic>::V;
@@ -39,6 +40,22 @@ impl<'a> Span<'a> {
     #[inline(always)]
     pub(crate) fn in_place(row: &'a mut [f32]) -> Self {
         Self { from: None, to: row, ahead: &[] }
+    }
+
+    /// The span, of which nothing is left.
+    #[inline(always)]
+    pub(crate) fn take(&mut self) -> Self {
+        core::mem::replace(self, Self::in_place(&mut []))
+    }
+
+    /// Some elements of the row.
+    #[inline(always)]
+    pub(crate) fn part(&mut self, part: Range<usize>) -> Span<'_> {
+        Span {
+            from: self.from.map(|from| from.get(part.clone()).unwrap_or_default()),
+            ahead: self.ahead.get(part.clone()).unwrap_or_default(),
+            to: self.to.get_mut(part).unwrap_or_default(),
+        }
     }
 
     #[inline(always)]

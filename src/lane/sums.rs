@@ -87,28 +87,34 @@ impl<L: Lane, const J: usize> Sums<L, J> {
     }
 
     /// How many first terms are `one`, and the sums, of which the first is without those. Either they were counted, or all
-    /// first terms were added, of which none is larger. Then `again` may be asked for both of the lane that has the largest,
-    /// as of [`sum_of_lane`], and where many are `one`, some may be in the sum instead of the number.
+    /// first terms were added, of which none is larger: then `again` may be asked for both of a lane, as [`sum_of_lane`] finds
+    /// them, and where many are `one`, some may be in the sum instead of the number.
     #[inline(always)]
     pub(super) fn total_without(
         mut self,
         l: L,
         one: f32,
         were_counted: bool,
-        again: impl FnOnce() -> (f32, f32),
+        again: impl FnOnce(usize) -> (f32, f32),
     ) -> (f32, [f32; J]) {
         let less = l.splat(one.next_down());
         let has_one = {
             #[inline(always)]
             |hi| l.gt(hi, less)
         };
+        let lanes = match self.hi.first() {
+            Some(&hi) if !were_counted => bits_of_lanes(l, hi, has_one),
+            _ => 0,
+        };
         let (ones, less, more) = if were_counted {
             (self.count(l), 0.0, 0.0)
-        } else if self.hi.first().is_some_and(|&hi| bits_of_lanes(l, hi, has_one).is_power_of_two()) {
-            // The other lanes have lost nothing to this one, as long as they do not meet it.
-            let (ones, sum) = again();
+        } else if lanes.is_power_of_two() {
+            // The others have lost nothing to it, as long as they do not meet it.
+            let (ones, sum) = again(lanes.trailing_zeros() as usize);
             self.leave_out(l, has_one);
             (ones, 0.0, sum)
+        } else if lanes == 0 {
+            none_is_one()
         } else {
             // The sum without a `one` is as large: what that rounded away is little beside it.
             (1.0, one, 0.0)
@@ -143,7 +149,7 @@ impl<L: Lane, const J: usize> Sums<L, J> {
         l.first(ones)
     }
 
-    /// The sums, of which the first becomes `less` by one number and `more` by another, which is smaller than it.
+    /// The sums; `less` is taken from the first, and `more` added to it.
     #[inline(always)]
     fn added(&self, l: L, less: f32, more: f32) -> [f32; J] {
         let mut totals = [0.0; J];
@@ -221,6 +227,13 @@ pub(crate) fn sum_of_lane<L: Lane>(
 #[inline(never)]
 fn without_errors(hi: f32) -> f32 {
     hi
+}
+
+/// Nothing to take out. Out of line, so that the sum need not wait to know.
+#[cold]
+#[inline(never)]
+fn none_is_one() -> (f32, f32, f32) {
+    (0.0, 0.0, 0.0)
 }
 
 /// The terms of a group, or 0 and one more in `ones` where they are `one`.

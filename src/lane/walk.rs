@@ -37,9 +37,9 @@ pub(crate) fn walk_large<L: Lane, const I: usize, const J: usize>(
 /// [`walk`], where the first term is not negative and at most `one`: its sum is without those that are `one`, and how many
 /// they are comes with it.
 ///
-/// In a row of up to a block, they are counted. In a longer one all are added up, and only where but one lane has reached
-/// `one`, so that its other terms may have lost digits to that, `again` is asked for both of that
-/// lane, as of [`sum_of_lane`](super::sum_of_lane). Elsewhere, some that are `one` may be in the sum.
+/// In a row of up to a block, they are counted. In a longer one all are added up, and only where a single lane has reached
+/// `one`, so that its other terms may have lost digits to that, `again` is asked for both of this lane, as
+/// [`sum_of_lane`](super::sum_of_lane) finds them. Elsewhere, some that are `one` may be in the sum.
 #[inline(always)]
 pub(crate) fn walk_without<L: Lane, const I: usize, const J: usize>(
     l: L,
@@ -48,7 +48,7 @@ pub(crate) fn walk_without<L: Lane, const I: usize, const J: usize>(
     fill: f32,
     further: [Stream<'_>; I],
     f: impl Fn(Vs<L>, [Vs<L>; I]) -> (Vs<L>, [Vs<L>; J]) + Copy,
-    again: impl FnOnce(&mut Span<'_>) -> (f32, f32),
+    again: impl FnOnce(&mut Span<'_>, usize) -> (f32, f32),
 ) -> (f32, [f32; J]) {
     let (g, are_counted) = (l.group(), span.read().len() <= BLOCK);
     let sums = Pass { fill, further, has_quads: true }.over(l, span, are_counted.then_some(one), (g, f), f);
@@ -57,7 +57,7 @@ pub(crate) fn walk_without<L: Lane, const I: usize, const J: usize>(
         one,
         are_counted,
         #[inline(always)]
-        || again(span),
+        |lane| again(span, lane),
     )
 }
 

@@ -15,6 +15,8 @@ pub fn name((rows, classes): Shape) -> String {
 pub struct Batch {
     pub shape: Shape,
     pub x: Floats,
+    /// The same logits, but of the target of each row one that is nearly certain.
+    pub certain: Floats,
     pub y: Floats,
     pub loss: f64,
     pub targets: Vec<u32>,
@@ -31,9 +33,10 @@ impl Batch {
         let x = Floats::new(len, |i| ((i * 7919) % 2003) as f32 / 100.15 - 10.0);
         let labels = Floats::new(len, |i| (i % 3 == 0).into());
         let targets: Vec<u32> = (0..rows).map(|row| (row * 31 % classes) as u32).collect();
+        let certain = Floats::new(len, |i| if targets[i / classes] as usize == i % classes { 30.0 } else { x[i] });
         let candle = Candle::new(shape, &x, &targets, &labels).expect("tensors of that shape");
         let wide = Backend::named("wide").unwrap_or(Backend::SCALAR);
-        Self { shape, x, y: Floats::new(len, |_| 0.0), loss: 0.0, targets, labels, wide, candle }
+        Self { shape, x, certain, y: Floats::new(len, |_| 0.0), loss: 0.0, targets, labels, wide, candle }
     }
 
     pub fn tables(&mut self) -> (Rows<'_>, RowsMut<'_>) {

@@ -86,6 +86,7 @@ const BARS: &[Bar] = &[
     bar("xent", "softmax", Beside("rten", "softmax"), &[BESIDE_EXP], 0.6),
     bar("xent", "log_softmax", Beside("xent", "softmax"), ALL_ROWS, 1.0),
     bar("xent", "softmax loss+grad", Beside("xent", "softmax"), &[LONG_ROWS], 1.15),
+    bar("xent", "certain loss+grad", Beside("xent", "softmax loss+grad"), &[LONG_ROWS], 1.1),
     bar("xent", "softmax loss+grad", Elements((64, 1000)), &[&[(1024, 10)]], 1.6),
     bar("wide", "softmax", Beside("libm", "softmax"), ALL_ROWS, 0.5),
     bar("wide", "softmax loss+grad", Beside("libm", "softmax loss+grad"), ALL_ROWS, 0.5),
