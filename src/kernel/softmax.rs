@@ -167,7 +167,8 @@ const PART: usize = 1 << 14;
 #[inline(always)]
 fn rest_of_row<L: Lane>(l: L, span: &mut Span<'_>, largest: Largest, leave: Leave) -> f32 {
     let len = span.read().len();
-    if len <= PART || IS_FIRMWARE {
+    // On firmware, one body serves all: a single part has the same bits.
+    if len <= PART && !IS_FIRMWARE {
         // The lane of the largest: the same, but known before.
         let (ones, sum) = sum_of_exps(l, span, largest.value, leave, Some(largest.lane));
         return rest_of(l, ones, sum);
