@@ -206,9 +206,9 @@ impl<R: Arithmetic, Y: Layout<R>> short::Terms<R, 1> for Weighted<'_, R, Y> {
 /// label makes the loss NaN by `near`.
 #[inline(always)]
 fn plain<A: Arithmetic>(l: A, x: A::V, t: A::V, scale: A::V) -> (A::V, A::V) {
-    let near = l.sub(l.select(l.is_negative(x), l.splat(0.0), l.splat(1.0)), t);
     let e = scaled_exp_of_minus_size(l, x);
     let other_side = l.div(e, l.add(l.splat(scaled_one::<A>()), e));
+    let near = l.sub(l.select(l.is_negative(x), l.splat(0.0), l.splat(1.0)), t);
     let signed = l.bits_or(other_side, l.bits_and(x, l.splat(-0.0)));
     let loss = l.mul_add(near, l.to_weigh(near, x), log1p_of_scaled(l, e));
     (l.mul(l.sub(near, signed), scale), loss)

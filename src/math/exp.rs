@@ -76,9 +76,7 @@ pub(crate) const fn factor<L: Arithmetic>() -> f32 {
 pub(crate) fn exp<L: Arithmetic>(l: L, x: L::V) -> L::V {
     // Results are 0 below and infinite above.
     let x = l.min(l.splat(89.0), l.max(l.splat(-104.0), x));
-    // The power is 2^n / back, which is neither subnormal nor infinite.
-    let back = l.select(l.is_negative(x), l.splat(OVER_TWO_64), l.splat(TWO_64));
-    if L::FUSED { quarters::exp(l, x, back) } else { whole::exp(l, x, back) }
+    if L::FUSED { quarters::exp(l, x) } else { whole::exp(l, x) }
 }
 
 /// 1 / (1 + exp(-x)). NaN gives NaN.
@@ -115,6 +113,16 @@ fn power_and_rest<L: Arithmetic>(l: L, x: L::V, more: i32) -> (L::V, L::V) {
 fn end<L: Arithmetic>(l: L, power: L::V, r: L::V, square: L::V, q: L::V) -> L::V {
     let f = l.mul_add(square, q, r);
     l.mul_add(power, f, power)
+}
+
+/// What to multiply by in the end, so that the power 2^n / back is neither subnormal nor infinite: 2^64, or 2^-64 where n is
+/// negative. The numbers that take the finer bits of n are 1.5 times a power of two, so a sum with one has a bit that is
+/// not in n < 0.
+#[inline(always)]
+fn back<L: Arithmetic>(l: L, shifted: L::V) -> L::V {
+    const HALF: u32 = 1 << 22;
+    const { assert!(HALF << 8 == 2.0_f32.to_bits() && OVER_TWO_64.to_bits() | HALF << 8 == TWO_64.to_bits()) };
+    l.bits_or(l.bits_and(l.bits_shl::<8>(shifted), l.splat(2.0)), l.splat(OVER_TWO_64))
 }
 
 mod eighths {
@@ -160,16 +168,17 @@ mod eighths {
 
     #[inline(always)]
     pub(super) fn power_and_rest<L: Arithmetic>(l: L, x: L::V, shifted: L::V, more: i32) -> (L::V, L::V) {
-        let power = l.bits_add(l.bits_shl::<20>(shifted), l.pick_of_8(&powers(more), shifted));
         let n = l.sub(shifted, l.splat(MAGIC * UNIT));
         let r = l.mul_add(n, l.splat(-LN_2 / UNIT), x);
+        let square = l.mul_add(r, r, n);
         let q = l.mul_add(l.splat(E3), r, l.splat(E2));
-        (power, l.mul_add(l.mul_add(r, r, n), q, r))
+        let power = l.bits_add(l.bits_shl::<20>(shifted), l.pick_of_8(&powers(more), shifted));
+        (power, l.mul_add(square, q, r))
     }
 }
 
 mod quarters {
-    use super::{Arithmetic, LOG2_E, end};
+    use super::{Arithmetic, LOG2_E, back, end};
 
     /// 1.5 * 2^21, of which the last bit is worth 1/4.
     const MAGIC: f32 = 3_145_728.0;
@@ -194,7 +203,7 @@ mod quarters {
 
     /// At most 0.940 ULP.
     #[inline(always)]
-    pub(super) fn exp<L: Arithmetic>(l: L, x: L::V, back: L::V) -> L::V {
+    pub(super) fn exp<L: Arithmetic>(l: L, x: L::V) -> L::V {
         let magic = l.splat(MAGIC);
         let shifted = l.mul_add(x, l.splat(LOG2_E), magic);
         let n = l.sub(shifted, magic);
@@ -205,6 +214,7 @@ mod quarters {
         if let Some(y) = l.scale(end(l, l.pick_of_4(&QUARTERS, shifted), r, square, q), n) {
             return y;
         }
+        let back = back(l, shifted);
         let power = l.bits_add(l.bits_shl::<21>(shifted), l.pick_of_4(&TO_DIVIDE, shifted));
         let power = l.bits_sub(power, back);
         l.mul(end(l, power, r, square, q), back)
@@ -212,7 +222,7 @@ mod quarters {
 }
 
 mod whole {
-    use super::{Arithmetic, LN2_HI, LN2_LO, LOG2_E, OVER_TWO_64, end};
+    use super::{Arithmetic, LN2_HI, LN2_LO, LOG2_E, OVER_TWO_64, back, end};
 
     /// 1.5 * 2^23, of which the last bit is worth 1.
     const MAGIC: f32 = 12_582_912.0;
@@ -260,9 +270,10 @@ mod whole {
 
     /// At most 0.963 ULP.
     #[inline(always)]
-    pub(super) fn exp<L: Arithmetic>(l: L, x: L::V, back: L::V) -> L::V {
+    pub(super) fn exp<L: Arithmetic>(l: L, x: L::V) -> L::V {
         let shifted = l.mul_add(x, l.splat(LOG2_E), l.splat(MAGIC));
         let (r, q) = reduced(l, x, l.sub(shifted, l.splat(MAGIC)));
+        let back = back(l, shifted);
         let power = l.bits_sub(l.bits_add(l.bits_shl::<23>(shifted), l.splat_bits(254 << 23)), back);
         l.mul(end(l, power, r, l.mul(r, r), q), back)
     }
