@@ -6,7 +6,7 @@
     python3 benches/limits.py [--seconds 10] [--write]
 
 Needs cargo, llvm-mca and llvm-objdump (`apt-get install llvm`), else the standard library. With --write the tables
-replace what stands between the two marker comments in benches/README.md, if it has them.
+replace those of the same core in benches/README.md, between its two marker comments, if it has them.
 
 Loops
 - The harness, benches/peers/benches/limits.rs, runs an operation once between two breakpoints: on a row of 2048 elements;
@@ -25,44 +25,51 @@ Loops
 
 The models of cores that are not among those (CORES): pipes for vectors, each starts an operation a cycle.
 
-                                            Zen 4       Zen 5       Golden Cove, 256    512
-    multiplications, FMA                    0, 1        0, 1        0, 1                0, 5
-    add, subtract                           2, 3        2, 3        1, 5                0, 5
-    max, min, comparisons to a vector       2, 3        2, 3        0, 1                0, 5
-    comparisons of integers to a vector     1, 2        1, 2        0, 1
-    shifts                                  2, 3        2, 3        0, 1                0
-    conversions                             2, 3        2, 3        0, 1; to another    0, 5; to another
-                                                                    width 5 too         width 5 too
-    rounding to whole numbers               2, 3        2, 3        0, 1 twice          0, 5 twice
-    scalef                                  2, 3 twice  2, 3 twice  0, 1                0, 5
-    fixupimm                                0, 1        0, 1        0, 1                0, 5
-    comparisons to a mask                   0, 1        0, 1        5                   5
-    sign bits to a mask, logic of masks     0, 1        0, 1        0                   0
-    permutes, moves to and from others      1, 2        1, 2        5; shufps 1, 5      5
-    inserts from memory                     1, 2        1, 2        any                 0, 5
-    blends by a vector's sign               0, 1        0, 1        any, three times
-    integer add, logic, blends by a mask    any         any         any                 0, 5
-    moves between registers, zeros          none        none        none                none
-    division                                0, 1 twice  0, 1 twice  0                   0 twice, 5
-    division: cycles of its own unit        3, 512: 6   2.5         5                   10
-    bits of a pipe, of a load               256         512         512
-    loads a cycle                           2           2           2
-    256-bit stores a cycle                  1           2           2
-    instructions a cycle                    6           8           6
+                                            Zen 3       Zen 4       Zen 5       Golden Cove, 256    512
+    multiplications, FMA                    0, 1        0, 1        0, 1        0, 1                0, 5
+    add, subtract                           2, 3        2, 3        2, 3        1, 5                0, 5
+    max, min, comparisons to a vector       2, 3        2, 3        2, 3        0, 1                0, 5
+    comparisons of integers to a vector     any         1, 2        1, 2        0, 1
+    shifts                                  1, 2        2, 3        2, 3        0, 1                0
+    conversions                             2, 3        2, 3        2, 3        0, 1; to another    0, 5; to another
+                                                                                width 5 too         width 5 too
+    rounding to whole numbers               2, 3        2, 3        2, 3        0, 1 twice          0, 5 twice
+    scalef                                              2, 3 twice  2, 3 twice  0, 1                0, 5
+    fixupimm                                            0, 1        0, 1        0, 1                0, 5
+    comparisons to a mask                               0, 1        0, 1        5                   5
+    sign bits to a mask, logic of masks                 0, 1        0, 1        0                   0
+    permutes                                1, 2        1, 2        1, 2        5; shufps 1, 5      5
+      by indices, in halves                 0, 1        1, 2        1, 2        5                   5
+      by indices, of all                    0, 1 twice  1, 2        1, 2        5                   5
+      of quarters; of halves, broadcasts    0, 1 and    1, 2        1, 2        5                   5
+                                            1, 2; 0
+    moves to and from others                none        1, 2        1, 2        5                   5
+    inserts from memory                     0           1, 2        1, 2        any                 0, 5
+    blends by a vector's sign               0, 1        0, 1        0, 1        any, three times
+    integer add, logic, blends by a mask    any         any         any         any                 0, 5
+    moves between registers, zeros          none        none        none        none                none
+    division                                0, 1 twice  0, 1 twice  0, 1 twice  0                   0 twice, 5
+    division: cycles of its own unit        3           3, 512: 6   2.5         5                   10
+    bits of a pipe, of a load               256         256         512         512
+    loads a cycle                           2           2           2           2
+    256-bit stores a cycle                  1           1           2           2
+    instructions a cycle                    6           6           8           6
 
 An operation on 512 bits takes a pipe of 256 twice. The bound is the largest of these, and over all sets of pipes:
 operations that fit no other pipe, over the pipes of the set. Pipes, division, loads and stores were found by timing
-each instruction alone and paired with others on a server core of each (Golden Cove: an Emerald Rapids). Zen 3, of the
-same family as Zen 4, is taken for it, and other cores of Intel for Golden Cove; they were not timed. Logic of masks was
-timed on Golden Cove alone. llvm-mca's number is too low for loops that have operations for one pipe and for two: it
-finds ten of pipe 0, ten of pipe 5 and twenty of both to take 10 cycles, not 20.
+each instruction alone and paired with others on a server core of each (Golden Cove: an Emerald Rapids). Other cores
+of Intel are taken for Golden Cove; they were not timed. Logic of masks was timed on Golden Cove alone. On Zen 3, a
+store also keeps both pipes from FMAs and from blends for a cycle, if they read three registers; results that come
+straight from a pipe may not count, so that is not in the bound. llvm-mca's number is too low for loops that have
+operations for one pipe and for two: it finds ten of pipe 0, ten of pipe 5 and twenty of both to take 10 cycles, not
+20.
 
 Times
 - Nanoseconds are the least of many turns that all operations take with each other, cycles the median: what a cycle takes
   is found before and after each turn, by a chain of dependent additions, of which the faster counts.
 - L1: three tables fit in it, and are long enough for every loop to settle. The operation's bound is the sum of its
-  passes' by the model of the machine's core; where it is not known, the newest of its vendor, or Zen 5. The share is
-  bound over measured. What is not in the bound: the call, what stands between the loops, and waiting for results.
+  passes' by the model of the machine's core; where it is not known, the newest of its vendor, or Golden Cove. The share
+  is bound over measured. What is not in the bound: the call, what stands between the loops, and waiting for results.
 - Memory: 2 rows of 16 Mi elements, 64 MiB each. The traffic bound is the time of plain loops that go through memory as
   the kernels do (PASSES), row by row, with vectors of whichever width is faster; they take turns with the operations.
   The port bound is that of the loops over long rows. The share is the larger of the two over measured. It may exceed
@@ -90,7 +97,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 README = HERE / "README.md"
-BEGIN, END = "<!-- limits -->", "<!-- /limits -->"
+MARKERS = "<!-- limits of {} -->", "<!-- /limits of {} -->"
 
 FEWEST_ITERATIONS = 7
 BACKENDS = ["avx2", "avx512"]
@@ -127,6 +134,7 @@ class Core:
     name: str
     vendor: str  # of CPUID
     family: int
+    avx512: bool
     rules: list[Rule]
     bits: int  # of a pipe and of a load
     division_cycles: tuple[float, float]  # of up to 256 bits, and 512
@@ -138,9 +146,22 @@ class Core:
 # it, and those of 512 bits if they are others. The first rule that matches counts.
 Rule = tuple[str, str, str]
 TO_MASK, MASKED, ZERO, OF_MASKS, FROM_MEMORY = "to mask ", "masked ", "zero ", "of masks ", "from memory "
+BY_INDICES = "by indices "
 MOVE = r"mov([au]p|dq)"
 PERMUTE = r"perm|p?(shuf|unpck|broadcast|insr?|extr)|palignr|mov|pmov"
 
+ZEN_3: list[Rule] = [
+    (ZERO + "|" + MOVE, "", ""),
+    (r"div", "01 01", ""),
+    (f"fn?m(add|sub)|mul[ps][sd]|p?blendv|{BY_INDICES}permil", "01", ""),
+    (BY_INDICES, "01 01", ""),
+    (r"perm(pd|q)", "01 12", ""),
+    (f"({FROM_MEMORY})?insert[fi]128|extract[fi]128|p?broadcast|perm2", "0", ""),
+    (r"cmp|(add|sub|max|min)[ps][sd]|cvt|roundp", "23", ""),
+    (r"p?mov", "", ""),
+    (f"({FROM_MEMORY})?({PERMUTE}|ptest)|p(sll|srl|sra)", "12", ""),
+    (r"", "0123", ""),
+]
 ZEN: list[Rule] = [
     (ZERO + "|" + MOVE, "", ""),
     (TO_MASK + "|" + OF_MASKS, "01", "01"),
@@ -149,7 +170,7 @@ ZEN: list[Rule] = [
     (r"div", "01 01", "01 01"),
     (r"fn?m(add|sub)|mul[ps][sd]|p?blendv|fixup", "01", "01"),
     (r"cmp|(add|sub|max|min)[ps][sd]|cvt|roundp|rndscale|p(sll|srl|sra)|p(max|min)", "23", "23"),
-    (f"({FROM_MEMORY})?({PERMUTE}|p?movmsk|pcmp|ptest)", "12", "12"),
+    (f"({FROM_MEMORY}|{BY_INDICES})?({PERMUTE}|p?movmsk|pcmp|ptest)", "12", "12"),
     (r"", "0123", "0123"),
 ]
 GOLDEN_COVE: list[Rule] = [
@@ -164,7 +185,7 @@ GOLDEN_COVE: list[Rule] = [
     (r"cvt", "5 01", "5 05"),
     (r"roundp|rndscale", "01 01", "05 05"),
     (r"shufps", "15", "5"),
-    (f"({FROM_MEMORY})?({PERMUTE})", "5", "5"),
+    (f"({FROM_MEMORY}|{BY_INDICES})?({PERMUTE})", "5", "5"),
     (r"(add|sub)[ps][sd]", "15", "05"),
     (r"p(sll|srl|sra)", "01", "0"),
     (r"fn?m(add|sub)|mul[ps][sd]|(max|min)[ps][sd]|scalef|fixup|cmp|pcmp|p(max|min)", "01", "05"),
@@ -172,9 +193,10 @@ GOLDEN_COVE: list[Rule] = [
 ]
 
 CORES = [
-    Core("Zen 4", "AuthenticAMD", 25, ZEN, 256, (3.0, 6.0), 1, 6),
-    Core("Zen 5", "AuthenticAMD", 26, ZEN, 512, (2.5, 2.5), 2, 8),
-    Core("Golden Cove", "GenuineIntel", 6, GOLDEN_COVE, 512, (5.0, 10.0), 2, 6),
+    Core("Zen 3", "AuthenticAMD", 25, False, ZEN_3, 256, (3.0, nan), 1, 6),
+    Core("Zen 4", "AuthenticAMD", 25, True, ZEN, 256, (3.0, 6.0), 1, 6),
+    Core("Zen 5", "AuthenticAMD", 26, True, ZEN, 512, (2.5, 2.5), 2, 8),
+    Core("Golden Cove", "GenuineIntel", 6, True, GOLDEN_COVE, 512, (5.0, 10.0), 2, 6),
 ]
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -240,6 +262,8 @@ class Instruction:
             return ZERO + name
         if re.match(r"p?insr?", name) and "(" in self.text:
             return FROM_MEMORY + name
+        if re.match(r"perm(il)?(ps|d)$", name) and "$" not in self.text:
+            return BY_INDICES + name
         return name
 
     @property
@@ -294,7 +318,9 @@ class Pass:
         return cycles * 16 / (self.iterations * self.elements)
 
     def bound(self, core: Core) -> float:
-        """Cycles per 16 elements."""
+        """Cycles per 16 elements; NaN where the core lacks some instructions."""
+        if not core.avx512 and any(re.search("%(zmm|k)", i.text) for i in self.counts):
+            return nan
         return self.per_16(busiest_unit(self.counts, core))
 
     def bound_by_mca(self, cpu: str) -> float:
@@ -518,11 +544,15 @@ def cpu(field: str) -> str:
 
 
 def core_here() -> Core:
-    of_vendor = [core for core in CORES if core.vendor == cpu("vendor_id")] or [CORES[1]]
-    return next((core for core in of_vendor if str(core.family) == cpu("cpu family")), of_vendor[-1])
+    def likeness(core: Core) -> tuple[bool, ...]:
+        # Zen 3 and Zen 4 are of one family.
+        has_avx512 = "avx512f" in cpu("flags").split()
+        return core.vendor == cpu("vendor_id"), str(core.family) == cpu("cpu family"), core.avx512 == has_avx512
+
+    return max(reversed(CORES), key=likeness)
 
 
-def report(binary: Path, seconds: float) -> str:
+def report(binary: Path, seconds: float, core: Core) -> str:
     code = disassemble(binary)
     found: dict[str, list[Pass]] = {}
     for op, rows, classes in [*IN_L1, ("softmax", *LONG_ROW)]:
@@ -532,7 +562,6 @@ def report(binary: Path, seconds: float) -> str:
     for op in (op for op, parts in found.items() if not parts):
         print(f"{op}: no loop found", file=sys.stderr)
     measured = times(binary, seconds)
-    core = core_here()
     clocks = sorted(1 / time.clock for time in measured["L1"].values())
     ports = {op: port_bound(parts, core) for op, parts in found.items()}
     plain = fastest(measured["plain"])
@@ -548,26 +577,28 @@ def report(binary: Path, seconds: float) -> str:
     ])
 
 
-def write(text: str) -> None:
+def write(text: str, core: Core) -> None:
+    first, last = (marker.format(core.name) for marker in MARKERS)
     old = README.read_text() if README.exists() else ""
-    before, begin, rest = old.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = old.partition(first)
+    _, end, after = rest.partition(last)
     if not (begin and end):
-        sys.exit(f"{README} has no {BEGIN} and {END}")
-    README.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+        sys.exit(f"{README} has no {first} and {last}")
+    README.write_text(f"{before}{begin}\n{text}\n{end}{after}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="xent and the limits of the machine")
     parser.add_argument("--seconds", type=float, default=10, help="in L1; twice as many in memory (default: 10)")
-    parser.add_argument("--write", action="store_true", help="into benches/README.md, between its marker comments")
+    parser.add_argument("--write", action="store_true", help="into benches/README.md, for this core")
     arguments = parser.parse_args()
     if not all(map(shutil.which, ["cargo", "llvm-mca", "llvm-objdump"])):
         sys.exit("needs cargo, llvm-mca and llvm-objdump: apt-get install llvm")
-    text = report(build(), arguments.seconds)
+    core = core_here()
+    text = report(build(), arguments.seconds, core)
     print(text)
     if arguments.write:
-        write(text)
+        write(text, core)
 
 
 if __name__ == "__main__":
