@@ -208,6 +208,7 @@ impl<R: Arithmetic, Y: Layout<R>> short::Terms<R, 1> for Weighted<'_, R, Y> {
 fn plain<A: Arithmetic>(l: A, x: A::V, t: A::V, scale: A::V) -> (A::V, A::V) {
     let e = scaled_exp_of_minus_size(l, x);
     let other_side = l.div(e, l.add(l.splat(scaled_one::<A>()), e));
+    // While the division goes on, and not before: there is no register for it.
     let near = l.sub(l.select(l.is_negative(x), l.splat(0.0), l.splat(1.0)), t);
     let signed = l.bits_or(other_side, l.bits_and(x, l.splat(-0.0)));
     let loss = l.mul_add(near, l.to_weigh(near, x), log1p_of_scaled(l, e));

@@ -117,7 +117,7 @@ fn end<L: Arithmetic>(l: L, power: L::V, r: L::V, square: L::V, q: L::V) -> L::V
 
 /// What to multiply by in the end, so that the power 2^n / back is neither subnormal nor infinite: 2^64, or 2^-64 where n is
 /// negative. The numbers that take the finer bits of n are 1.5 times a power of two, so a sum with one has a bit that is
-/// not in n < 0.
+/// missing where n < 0. From the sum, and not from the sign of x, since that is there to the end.
 #[inline(always)]
 fn back<L: Arithmetic>(l: L, shifted: L::V) -> L::V {
     const HALF: u32 = 1 << 22;
@@ -172,6 +172,7 @@ mod eighths {
         let r = l.mul_add(n, l.splat(-LN_2 / UNIT), x);
         let square = l.mul_add(r, r, n);
         let q = l.mul_add(l.splat(E3), r, l.splat(E2));
+        // Not before: it would hold a register, of which AVX2 has none to spare.
         let power = l.bits_add(l.bits_shl::<20>(shifted), l.pick_of_8(&powers(more), shifted));
         (power, l.mul_add(square, q, r))
     }
