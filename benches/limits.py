@@ -146,15 +146,15 @@ class Core:
 # it, and those of 512 bits if they are others. The first rule that matches counts.
 Rule = tuple[str, str, str]
 TO_MASK, MASKED, ZERO, OF_MASKS, FROM_MEMORY = "to mask ", "masked ", "zero ", "of masks ", "from memory "
-BY_INDICES = "by indices "
+BY_INDICES = " by indices"
 MOVE = r"mov([au]p|dq)"
 PERMUTE = r"perm|p?(shuf|unpck|broadcast|insr?|extr)|palignr|mov|pmov"
 
 ZEN_3: list[Rule] = [
     (ZERO + "|" + MOVE, "", ""),
     (r"div", "01 01", ""),
-    (f"fn?m(add|sub)|mul[ps][sd]|p?blendv|{BY_INDICES}permil", "01", ""),
-    (BY_INDICES, "01 01", ""),
+    (f"fn?m(add|sub)|mul[ps][sd]|p?blendv|permilps{BY_INDICES}", "01", ""),
+    (r"perm(ps|d)", "01 01", ""),
     (r"perm(pd|q)", "01 12", ""),
     (f"({FROM_MEMORY})?insert[fi]128|extract[fi]128|p?broadcast|perm2", "0", ""),
     (r"cmp|(add|sub|max|min)[ps][sd]|cvt|roundp", "23", ""),
@@ -170,7 +170,7 @@ ZEN: list[Rule] = [
     (r"div", "01 01", "01 01"),
     (r"fn?m(add|sub)|mul[ps][sd]|p?blendv|fixup", "01", "01"),
     (r"cmp|(add|sub|max|min)[ps][sd]|cvt|roundp|rndscale|p(sll|srl|sra)|p(max|min)", "23", "23"),
-    (f"({FROM_MEMORY}|{BY_INDICES})?({PERMUTE}|p?movmsk|pcmp|ptest)", "12", "12"),
+    (f"({FROM_MEMORY})?({PERMUTE}|p?movmsk|pcmp|ptest)", "12", "12"),
     (r"", "0123", "0123"),
 ]
 GOLDEN_COVE: list[Rule] = [
@@ -185,7 +185,7 @@ GOLDEN_COVE: list[Rule] = [
     (r"cvt", "5 01", "5 05"),
     (r"roundp|rndscale", "01 01", "05 05"),
     (r"shufps", "15", "5"),
-    (f"({FROM_MEMORY}|{BY_INDICES})?({PERMUTE})", "5", "5"),
+    (f"({FROM_MEMORY})?({PERMUTE})", "5", "5"),
     (r"(add|sub)[ps][sd]", "15", "05"),
     (r"p(sll|srl|sra)", "01", "0"),
     (r"fn?m(add|sub)|mul[ps][sd]|(max|min)[ps][sd]|scalef|fixup|cmp|pcmp|p(max|min)", "01", "05"),
@@ -249,7 +249,7 @@ class Instruction:
 
     @property
     def kind(self) -> str:
-        """The mnemonic after its `v`, behind what its operands make of it."""
+        """The mnemonic after its `v`, with what its operands make of it."""
         name = self.mnemonic.removeprefix("v")
         if self.is_of_masks:
             # From a general register, it is as a comparison.
@@ -262,8 +262,8 @@ class Instruction:
             return ZERO + name
         if re.match(r"p?insr?", name) and "(" in self.text:
             return FROM_MEMORY + name
-        if re.match(r"perm(il)?(ps|d)$", name) and "$" not in self.text:
-            return BY_INDICES + name
+        if name == "permilps" and "$" not in self.text:
+            return name + BY_INDICES
         return name
 
     @property
