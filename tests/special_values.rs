@@ -1199,6 +1199,57 @@ fn fully_masked_rows() {
     }
 }
 
+/// A class with logit -inf has the gradient 0 whatever is multiplied with it, and so has the right side of a sigmoid.
+#[test]
+fn factors_bring_nothing_back() {
+    for backend in backends() {
+        for factor in [1e-30, 1.0_f32, 5.4e11, 5.6e11, 1e20, f32::MAX] {
+            for classes in [2_usize, 3, 10, 33, 128, 129, 1000, (1 << 18) + 3] {
+                let name = format!("{classes} classes times {factor:e} ({backend})");
+                let mut x: Vec<f32> = (0..classes).map(|i| if i % 2 == 0 { 0.5 } else { -INF }).collect();
+                let ones = classes.div_ceil(2) as f64;
+                // Not 0 as a probability times the largest factors.
+                if classes > 2 {
+                    x[classes - 1 - classes % 2] = -95.0;
+                }
+                let ordinary = f64::from(factor) / ones;
+                let small = f64::from(factor) * (-95.5_f64).exp() / ones;
+                let see = |dx: &[f32], class: usize| {
+                    for (i, (&x, &dx)) in x.iter().zip(dx).enumerate().filter(|&(i, _)| i != class) {
+                        let golden = if x == -INF {
+                            0.0
+                        } else if x == -95.0 {
+                            small
+                        } else {
+                            ordinary
+                        };
+                        let error = if golden == 0.0 { f64::from(dx.abs()) } else { ulp_error(dx, golden) };
+                        assert!(error == 0.0 || golden != 0.0 && error < 8.0, "{name}: {dx:e} for {golden:e} at {i}");
+                    }
+                };
+                let mut dx = vec![UNWRITTEN; classes];
+                let log_sum_exp = LogSumExp::new().backend(backend);
+                let x = Rows::new(&x, classes);
+                log_sum_exp.backward_from_input(x, &[factor], RowsMut::new(&mut dx, classes)).unwrap();
+                see(&dx, classes);
+                let loss = SoftmaxCrossEntropy::new().backend(backend).grad_scale(factor);
+                loss.loss_grad(x, &[0_u8], RowsMut::new(&mut dx, classes)).unwrap();
+                see(&dx, 0);
+                let mut labels = vec![0.0; classes];
+                labels[0] = 1.0;
+                loss.loss_grad(x, Rows::new(&labels, classes), RowsMut::new(&mut dx, classes)).unwrap();
+                see(&dx, 0);
+            }
+            for classes in [1, 10, 33, 300] {
+                let loss = SigmoidCrossEntropy::new().backend(backend).reduction(Reduction::Sum).pos_weight(factor);
+                let mut dx = vec![UNWRITTEN; classes];
+                loss.loss_grad(&*vec![INF; classes], &*vec![1.0; classes], &mut *dx).unwrap();
+                assert!(dx.iter().all(|&dx| dx == 0.0), "sigmoid, {classes} classes times {factor:e} ({backend})");
+            }
+        }
+    }
+}
+
 /// R8: the mean of nothing is 0, its gradient +0, and the denominator tells.
 #[test]
 fn means_of_nothing() {

@@ -26,7 +26,9 @@ use crate::lane::{
     Arithmetic, Group, LANES, Lane, Largest, Op, Span, Stream, map_in_place, map_streamed, sum_of_lane, two_sum, walk,
     walk_without,
 };
-use crate::math::{OVER_TWO_64, exp, exp_nonpos, factor, log1p_of_rest, scaled_exp_nonpos, scaled_one};
+use crate::math::{
+    MOST_TIMES_LOST, OVER_TWO_64, exp, exp_nonpos, factor, log1p_of_rest, scaled_exp_nonpos, scaled_one,
+};
 use crate::{EmptyRow, Rows};
 
 /// What one look at a row finds: m, and for a long row r.
@@ -310,7 +312,7 @@ pub(super) fn inverse_of_row<L: Lane>(l: L, r: f32) -> f32 {
 const SMALL: f32 = 1.0 / 268_435_456.0;
 
 /// What turns a scaled `e` into `factor * e / (1 + r)`, of which the rounding of small results is the last: the factor by
-/// 2^64, or one after the other where that would lose digits.
+/// 2^64, or in two products where that would lose digits or find what is lost.
 #[derive(Clone, Copy)]
 pub(super) struct Rescale<A: Arithmetic> {
     first: A::V,
@@ -325,8 +327,18 @@ impl<A: Arithmetic> Rescale<A> {
         let size = l.bits_and(factor, l.splat_bits(0x7fff_ffff));
         let is_small = l.gt(l.splat(SMALL), size);
         let (one, over_two_64) = (l.splat(1.0), l.splat(OVER_TWO_64));
-        let first = l.mul(inverse, l.mul(factor, l.select(is_small, one, over_two_64)));
-        Self { first, second: l.select(is_small, over_two_64, one) }
+        let first = l.mul(factor, l.select(is_small, one, over_two_64));
+        // Of a large factor this has no more than what is lost bears, and the second product has the rest.
+        let most = const { MOST_TIMES_LOST * OVER_TWO_64 };
+        let first = l.min(l.splat(most), l.max(l.splat(-most), first));
+        let second = l.max(l.mul(size, l.splat(1.0 / MOST_TIMES_LOST)), l.select(is_small, over_two_64, one));
+        Self { first: l.mul(inverse, first), second }
+    }
+
+    /// Of the factor 1.
+    #[inline(always)]
+    fn of_one(l: A, inverse: A::V) -> Self {
+        Self { first: l.mul(inverse, l.splat(OVER_TWO_64)), second: l.splat(1.0) }
     }
 
     /// The same in each vector of a group.
@@ -338,14 +350,6 @@ impl<A: Arithmetic> Rescale<A> {
     #[inline(always)]
     pub(super) fn apply(self, l: A, e: A::V) -> A::V {
         l.mul(l.mul(e, self.first), self.second)
-    }
-
-    /// `may_be_small` is whether the factor may be.
-    #[inline(always)]
-    pub(super) fn columns(self, l: A, columns: &mut [A::V], may_be_small: bool) {
-        for e in columns {
-            *e = if may_be_small { self.apply(l, *e) } else { l.mul(*e, self.first) };
-        }
     }
 }
 
@@ -379,7 +383,7 @@ impl<L: Lane> Rescale<L> {
     }
 }
 
-/// The second product of rows with small factors, which are rare.
+/// The second product of rows with small or large factors, which are rare.
 struct Times<'a> {
     row: &'a mut [f32],
     factor: f32,
@@ -419,9 +423,10 @@ pub(crate) struct Softmax<'a> {
 }
 
 impl Softmax<'_> {
+    /// The inverses that [`Rescale`] takes.
     #[inline(always)]
-    fn rescale<A: Arithmetic>(&self, l: A, r: A::V, inverse: A::V, factors: A::V) -> Rescale<A> {
-        Rescale::new(l, factors, unless_empty(l, self.empty_row, r, inverse))
+    fn inverse<A: Arithmetic>(&self, l: A, r: A::V, inverse: A::V) -> A::V {
+        unless_empty(l, self.empty_row, r, inverse)
     }
 }
 
@@ -432,8 +437,11 @@ impl Short for Softmax<'_> {
     fn row<L: Lane>(&self, l: L, row: usize, mut span: Span<'_>, mut ahead: Ahead<'_>) {
         let look = ahead.here(l, span.read());
         let r = look.rest(l, &mut span, Leave::Exps);
-        let (inverse, factor) = (inverse_of_row(l, r), weight_at(self.factors, row));
-        let rescale = self.rescale(l, l.splat(r), l.splat(inverse), l.splat(factor));
+        let inverse = self.inverse(l, l.splat(r), l.splat(inverse_of_row(l, r)));
+        let rescale = match self.factors {
+            None => Rescale::of_one(l, inverse),
+            Some(_) => Rescale::new(l, l.splat(weight_at(self.factors, row)), inverse),
+        };
         ahead.go_on(l);
         rescale.row(l, &mut span, look.largest.value);
     }
@@ -447,10 +455,20 @@ impl Short for Softmax<'_> {
         columns: &mut [R::V],
         _: &mut [R::V],
     ) {
-        let factors = layout.factors(l, self.factors, row);
         let m = short::max(l, layout, columns);
         let r = short::rest(l, layout, columns, m, true);
-        self.rescale(l, r, inverse_of(l, r), factors).columns(l, columns, self.factors.is_some());
+        let inverse = self.inverse(l, r, inverse_of(l, r));
+        if self.factors.is_none() {
+            let rescale = Rescale::of_one(l, inverse);
+            for e in columns {
+                *e = l.mul(*e, rescale.first);
+            }
+            return;
+        }
+        let rescale = Rescale::new(l, layout.factors(l, self.factors, row), inverse);
+        for e in columns {
+            *e = rescale.apply(l, *e);
+        }
     }
 }
 
