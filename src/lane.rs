@@ -130,6 +130,12 @@ pub(crate) trait Arithmetic: Copy {
     /// The lowest three bits.
     fn pick_of_8(self, table: &[f32; 8], index: Self::V) -> Self::V;
 
+    /// Whether no lane has any of these bits. It may say no where asking would take longer than what it saves.
+    #[inline(always)]
+    fn has_none_of(self, _bits: u32, _a: Self::V) -> bool {
+        false
+    }
+
     /// `a * 2^floor(n)`, rounded once, where there is an instruction for it.
     #[inline(always)]
     fn scale(self, _a: Self::V, _n: Self::V) -> Option<Self::V> {

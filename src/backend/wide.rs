@@ -134,6 +134,10 @@ impl Arithmetic for Token {
         floats(bits(a) << BITS)
     }
     #[inline(always)]
+    fn has_none_of(self, of: u32, a: f32x4) -> bool {
+        bits(a) & u32x4::splat(of) == u32x4::splat(0)
+    }
+    #[inline(always)]
     fn bits_shr<const BITS: u32>(self, a: f32x4) -> f32x4 {
         floats(bits(a) >> BITS)
     }

@@ -161,6 +161,11 @@ macro_rules! groups {
                 [$(self.0.pick_of_8(table, index[$i])),*]
             }
             #[inline(always)]
+            fn has_none_of(self, bits: u32, $v: Self::V) -> bool {
+                let $f = |a, b| self.0.bits_or(a, b);
+                self.0.has_none_of(bits, $reduced)
+            }
+            #[inline(always)]
             fn scale(self, a: Self::V, n: Self::V) -> Option<Self::V> {
                 Some([$(self.0.scale(a[$i], n[$i])?),*])
             }

@@ -85,6 +85,10 @@ pub(crate) const fn factor<L: Arithmetic>() -> f32 {
 /// exp(x) for all x. NaN gives NaN.
 #[inline(always)]
 pub(crate) fn exp<L: Arithmetic>(l: L, x: L::V) -> L::V {
+    let near = if L::FUSED { quarters::exp_near_0(l, x) } else { whole::exp_near_0(l, x) };
+    if let Some(y) = near {
+        return y;
+    }
     // Results are 0 below and infinite above.
     let x = l.min(l.splat(89.0), l.max(l.splat(-104.0), x));
     if L::FUSED { quarters::exp(l, x) } else { whole::exp(l, x) }
@@ -130,6 +134,14 @@ fn back<L: Arithmetic>(l: L, shifted: L::V) -> L::V {
     const HALF: u32 = 1 << 22;
     const { assert!(HALF << 8 == 2.0_f32.to_bits() && OVER_TWO_64.to_bits() | HALF << 8 == TWO_64.to_bits()) };
     l.bits_or(l.bits_and(l.bits_shl::<8>(shifted), l.splat(2.0)), l.splat(OVER_TWO_64))
+}
+
+/// Whether 2^n is neither subnormal nor infinite for every n, by numbers from -64 up to less than 64, where that is soon
+/// found. `shifted` is n plus `magic`, of which the last bit is worth `1 / parts`.
+#[inline(always)]
+fn is_near<L: Arithmetic>(l: L, shifted: L::V, magic: f32, parts: u32) -> bool {
+    let above = l.bits_sub(shifted, l.splat(magic - 64.0));
+    l.has_none_of(!(128 * parts - 1), above)
 }
 
 mod eighths {
@@ -183,7 +195,7 @@ mod eighths {
 }
 
 mod quarters {
-    use super::{Arithmetic, LOG2_E, back, end};
+    use super::{Arithmetic, LOG2_E, back, end, is_near};
 
     /// 1.5 * 2^21, of which the last bit is worth 1/4.
     const MAGIC: f32 = 3_145_728.0;
@@ -193,28 +205,53 @@ mod quarters {
 
     /// 2^(k/4), k = 0..4
     const QUARTERS: [f32; 4] = [1.0, 1.189_207_1, core::f32::consts::SQRT_2, 1.681_792_9];
-    /// The bits of 2^(k/4), less those that k itself adds to the exponent, and the bias there: less the bits of a factor,
-    /// they are those of the quotient by it.
-    const TO_DIVIDE: [f32; 4] = {
-        const fn power(quarter: f32, k: u32) -> f32 {
-            f32::from_bits(quarter.to_bits() - (k << 21) + (127 << 23))
+    /// The bits of 2^(k/4), less those that k itself adds to the exponent, and `more` there.
+    const fn powers(more: u32) -> [f32; 4] {
+        const fn power(quarter: f32, k: u32, more: u32) -> f32 {
+            f32::from_bits(quarter.to_bits() - (k << 21) + (more << 23))
         }
         let [a, b, c, d] = QUARTERS;
-        [power(a, 0), power(b, 1), power(c, 2), power(d, 3)]
-    };
+        [power(a, 0, more), power(b, 1, more), power(c, 2, more), power(d, 3, more)]
+    }
+    /// With the bias: less the bits of a factor, they are those of the quotient by it.
+    const TO_DIVIDE: [f32; 4] = powers(127);
 
     // q on |r| <= 0.0867, found by search on the rounded operations; relative error of (1) 1.1e-8.
     const Q: [f32; 3] = [0.041_809_704, 0.166_721_54, 0.499_999_67];
 
+    /// n plus the number that takes its finer bits.
+    #[inline(always)]
+    fn shifted<L: Arithmetic>(l: L, x: L::V) -> L::V {
+        l.mul_add(x, l.splat(LOG2_E), l.splat(MAGIC))
+    }
+
+    /// r and q.
+    #[inline(always)]
+    fn reduced<L: Arithmetic>(l: L, x: L::V, n: L::V) -> (L::V, L::V) {
+        let r = l.mul_add(n, l.splat(-LN2_LO), l.mul_add(n, l.splat(-LN2_HI), x));
+        let [e4, e3, e2] = Q;
+        (r, l.mul_add(l.mul_add(l.splat(e4), r, l.splat(e3)), r, l.splat(e2)))
+    }
+
+    /// [`exp`], where every x is near 0 and that is soon found.
+    #[inline(always)]
+    pub(super) fn exp_near_0<L: Arithmetic>(l: L, x: L::V) -> Option<L::V> {
+        let shifted = shifted(l, x);
+        if !is_near(l, shifted, MAGIC, 4) {
+            return None;
+        }
+        let (r, q) = reduced(l, x, l.sub(shifted, l.splat(MAGIC)));
+        let square = l.mul(r, r);
+        let power = l.bits_add(l.bits_shl::<21>(shifted), l.pick_of_4(&powers(0), shifted));
+        Some(end(l, power, r, square, q))
+    }
+
     /// At most 0.940 ULP.
     #[inline(always)]
     pub(super) fn exp<L: Arithmetic>(l: L, x: L::V) -> L::V {
-        let magic = l.splat(MAGIC);
-        let shifted = l.mul_add(x, l.splat(LOG2_E), magic);
-        let n = l.sub(shifted, magic);
-        let r = l.mul_add(n, l.splat(-LN2_LO), l.mul_add(n, l.splat(-LN2_HI), x));
-        let [e4, e3, e2] = Q;
-        let q = l.mul_add(l.mul_add(l.splat(e4), r, l.splat(e3)), r, l.splat(e2));
+        let shifted = shifted(l, x);
+        let n = l.sub(shifted, l.splat(MAGIC));
+        let (r, q) = reduced(l, x, n);
         let square = l.mul(r, r);
         if let Some(y) = l.scale(end(l, l.pick_of_4(&QUARTERS, shifted), r, square, q), n) {
             return y;
@@ -227,7 +264,7 @@ mod quarters {
 }
 
 mod whole {
-    use super::{Arithmetic, LN2_HI, LN2_LO, LOG2_E, OVER_TWO_64, back, end};
+    use super::{Arithmetic, LN2_HI, LN2_LO, LOG2_E, OVER_TWO_64, back, end, is_near};
 
     /// 1.5 * 2^23, of which the last bit is worth 1.
     const MAGIC: f32 = 12_582_912.0;
@@ -271,6 +308,18 @@ mod whole {
             return y;
         }
         l.mul(end(l, l.bits_shl::<23>(shifted), r, square, q), l.splat(OVER_TWO_64))
+    }
+
+    /// [`exp`], where every x is near 0 and that is soon found.
+    #[inline(always)]
+    pub(super) fn exp_near_0<L: Arithmetic>(l: L, x: L::V) -> Option<L::V> {
+        let shifted = l.mul_add(x, l.splat(LOG2_E), l.splat(MAGIC));
+        if !is_near(l, shifted, MAGIC, 1) {
+            return None;
+        }
+        let (r, q) = reduced(l, x, l.sub(shifted, l.splat(MAGIC)));
+        let power = l.bits_add(l.bits_shl::<23>(shifted), l.splat(1.0));
+        Some(end(l, power, r, l.mul(r, r), q))
     }
 
     /// At most 0.963 ULP.

@@ -60,6 +60,12 @@ impl Arithmetic for Token {
         }
     }
 
+    #[inline(always)]
+    fn has_none_of(self, bits: u32, a: __m256) -> bool {
+        // SAFETY: the token is the proof that the instructions exist. No memory is touched.
+        unsafe { _mm256_testz_si256(_mm256_castps_si256(a), _mm256_set1_epi32(bits.cast_signed())) != 0 }
+    }
+
     /// A mask as it is: blends look at the sign bit alone.
     #[inline(always)]
     fn is_negative(self, a: __m256) -> __m256 {
