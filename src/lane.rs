@@ -75,6 +75,8 @@ pub(crate) trait Arithmetic: Copy {
     fn div(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a * b + c`: rounded once in the fused family, twice in the separate one.
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// `a * b - c`, likewise.
+    fn mul_sub(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// `if a > b { a } else { b }`: a NaN on either side gives `b`.
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
     /// `if a < b { a } else { b }`: a NaN on either side gives `b`.

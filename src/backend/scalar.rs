@@ -87,6 +87,10 @@ impl<const SOFTWARE: bool> Arithmetic for Scalar<SOFTWARE> {
         }
     }
     #[inline(always)]
+    fn mul_sub(self, a: f32, b: f32, c: f32) -> f32 {
+        self.mul_add(a, b, -c)
+    }
+    #[inline(always)]
     fn max(self, a: f32, b: f32) -> f32 {
         if a > b { a } else { b }
     }

@@ -72,6 +72,10 @@ impl Arithmetic for Token {
         if BUILD_IS_FUSED { a.mul_add(b, c) } else { a * b + c }
     }
     #[inline(always)]
+    fn mul_sub(self, a: f32x4, b: f32x4, c: f32x4) -> f32x4 {
+        if BUILD_IS_FUSED { a.mul_sub(b, c) } else { a * b - c }
+    }
+    #[inline(always)]
     fn max(self, a: f32x4, b: f32x4) -> f32x4 {
         // `maxps` is this very choice; other sets' instructions treat NaN in other ways.
         if cfg!(target_feature = "sse2") { a.fast_max(b) } else { a.simd_gt(b).select(a, b) }

@@ -17,7 +17,7 @@ use crate::Rows;
 use crate::lane::{
     Arithmetic, BLOCK, COLUMNS, Four, Grid, Group, LANES, Lane, Op, Span, Stream, counted, place, two_sum,
 };
-use crate::math::{scaled_exp_nonpos, scaled_one};
+use crate::math::{scaled_exp_of_minus, scaled_one};
 use core::ops::Range;
 pub(crate) use layout::Layout;
 use layout::{Along, SideBySide};
@@ -620,7 +620,7 @@ struct Exps<R: Arithmetic> {
 impl<R: Arithmetic> Terms<R, 1> for Exps<R> {
     #[inline(always)]
     fn of<G: Group<R>>(&mut self, g: G, _: usize, x: G::V) -> (G::V, [G::V; 1]) {
-        let e = scaled_exp_nonpos(g, g.sub(x, g.repeat(self.m)));
+        let e = scaled_exp_of_minus(g, g.sub(g.repeat(self.m), x));
         (if self.keep { e } else { x }, [count_ones(g, e, &mut self.ones)])
     }
 }
@@ -636,8 +636,8 @@ pub(super) fn rest<L: Lane, R: Group<L>, Y: Layout<R>>(
 ) -> R::V {
     // Of two columns, the less is the sum: neither is compared with 1 and counted.
     if let (true, [x, y]) = (Y::HAS_COLUMNS, &mut *columns) {
-        let of_x = scaled_exp_nonpos(l, l.sub(*x, m));
-        let of_y = scaled_exp_nonpos(l, l.sub(*y, m));
+        let of_x = scaled_exp_of_minus(l, l.sub(m, *x));
+        let of_y = scaled_exp_of_minus(l, l.sub(m, *y));
         if keep {
             (*x, *y) = (of_x, of_y);
         }

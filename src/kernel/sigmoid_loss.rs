@@ -18,7 +18,7 @@ use super::softmax::Ahead;
 use super::{Parts, RowLoss, Share, WithTerm, short, weight_at};
 use crate::Rows;
 use crate::lane::{Arithmetic, Group, Lane, Span, Stream, walk, walk_large, walk_terms};
-use crate::math::{log1p_of_scaled, scaled_exp_nonpos, scaled_one, without_lost};
+use crate::math::{log1p_of_scaled, scaled_exp_of_minus, scaled_one, without_lost};
 
 pub(crate) struct Logits<'a> {
     pub(crate) targets: &'a Rows<'a>,
@@ -219,7 +219,7 @@ fn plain<A: Arithmetic>(l: A, x: A::V, t: A::V, scale: A::V) -> (A::V, A::V) {
 /// e, scaled.
 #[inline(always)]
 fn scaled_exp_of_minus_size<A: Arithmetic>(l: A, x: A::V) -> A::V {
-    scaled_exp_nonpos(l, l.bits_or(x, l.splat(-0.0)))
+    scaled_exp_of_minus(l, l.bits_and(x, l.splat_bits(0x7fff_ffff)))
 }
 
 /// The share of a row whose elements are terms of their own, each with the weight of its class.

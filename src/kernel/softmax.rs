@@ -27,7 +27,7 @@ use crate::lane::{
     walk_without,
 };
 use crate::math::{
-    MOST_TIMES_LOST, OVER_TWO_64, exp, exp_nonpos, factor, log1p_of_rest, scaled_exp_nonpos, scaled_one,
+    MOST_TIMES_LOST, OVER_TWO_64, exp, exp_nonpos, factor, log1p_of_rest, scaled_exp_of_minus, scaled_one,
 };
 use crate::{EmptyRow, Rows};
 
@@ -87,7 +87,7 @@ impl<'a> Ahead<'a> {
 pub(super) enum Leave {
     /// `exp(x_i - m)`, scaled
     Exps,
-    /// `x_i - m`
+    /// `m - x_i`
     Distances,
 }
 
@@ -221,8 +221,8 @@ fn sum_of_exps<L: Lane>(l: L, span: &mut Span<'_>, m: f32, leave: Leave, lane: O
         [],
         #[inline(always)]
         |x, []| {
-            let distance = g.sub(x, of_group);
-            let e = scaled_exp_nonpos(g, distance);
+            let distance = g.sub(of_group, x);
+            let e = scaled_exp_of_minus(g, distance);
             (if leave == Leave::Exps { e } else { distance }, [e])
         },
         #[inline(always)]
@@ -264,15 +264,14 @@ impl Op for LaneAgain<'_> {
                 |e| e,
             );
         }
-        // What is a distance stays one.
-        let m = l.splat(if self.left.is_none() { self.m } else { 0.0 });
+        let (m, are_distances) = (l.splat(self.m), self.left.is_some());
         sum_of_lane(
             l,
             lane,
             one,
-            f32::NEG_INFINITY,
+            if are_distances { f32::INFINITY } else { f32::NEG_INFINITY },
             #[inline(always)]
-            |x| scaled_exp_nonpos(l, l.sub(x, m)),
+            |x| scaled_exp_of_minus(l, if are_distances { x } else { l.sub(m, x) }),
         )
     }
 }
@@ -364,7 +363,7 @@ impl<L: Lane> Rescale<L> {
                 l,
                 span,
                 #[inline(always)]
-                |x| g.mul(scaled_exp_nonpos(g, g.sub(x, m)), first),
+                |x| g.mul(scaled_exp_of_minus(g, g.sub(m, x)), first),
             );
         } else {
             map_in_place(
@@ -486,7 +485,9 @@ impl Short for LogSoftmax {
         let r = l.splat(look.rest(l, &mut span, Leave::Distances));
         let g = l.group();
         let log = unless_empty(l, self.empty_row, r, log1p_of_rest(l, r));
-        let log_of_group = g.repeat(log);
+        // 0 stays +0.
+        let minus_log = l.sub(l.splat(0.0), log);
+        let (log_of_group, minus_log_of_group) = (g.repeat(log), g.repeat(minus_log));
         ahead.go_on(l);
         let m = g.splat(look.largest.value);
         if span.read().len() > longest::<L>() {
@@ -501,9 +502,9 @@ impl Short for LogSoftmax {
                 l,
                 span.write(),
                 #[inline(always)]
-                |distance| g.sub(distance, log_of_group),
+                |distance| g.sub(minus_log_of_group, distance),
                 #[inline(always)]
-                |distance| l.sub(distance, log),
+                |distance| l.sub(minus_log, distance),
             );
         }
     }

@@ -19,7 +19,7 @@ use super::softmax::{Ahead, Leave, Rescale, again, inverse_of, inverse_of_row, r
 use super::{Parts, RowLoss, Share, weight_at};
 use crate::lane::{Arithmetic, Group, LANES, Lane, Span, Stream, walk, walk_without};
 use crate::loss::{EmptyRow, PositivesScale};
-use crate::math::{factor, scaled_exp_nonpos, scaled_one};
+use crate::math::{factor, scaled_exp_of_minus, scaled_one};
 use crate::targets::Class;
 use crate::{ClassIndices, HotClasses, Rows};
 
@@ -184,9 +184,10 @@ impl Dense<'_> {
     /// A scaled exponential, and the terms of an element.
     #[inline(always)]
     fn terms<A: Arithmetic>(&self, l: A, m: A::V, x: A::V, [t, w]: [A::V; 2]) -> (A::V, [A::V; 4]) {
-        let e = scaled_exp_nonpos(l, l.sub(x, m));
+        let distance = l.sub(m, x);
+        let e = scaled_exp_of_minus(l, distance);
         let q = self.label(l, t, w);
-        (e, [e, q, l.weigh(q, l.sub(m, x)), not_zero(l, t)])
+        (e, [e, q, l.weigh(q, distance), not_zero(l, t)])
     }
 
     /// (1) and (2) of a row, or of rows.
@@ -514,7 +515,7 @@ impl RowLoss for Indexed<'_> {
         let inverse = inverse_of(l, r);
         // Once more, which is less than to look for it in many columns.
         let again = columns.len() > 4;
-        let hot = if again { scaled_exp_nonpos(l, l.sub(logit, m)) } else { classes.of(l, columns) };
+        let hot = if again { scaled_exp_of_minus(l, l.sub(m, logit)) } else { classes.of(l, columns) };
 
         let scaled = l.mul(q, scale);
         let is_one = l.eq(hot, l.splat(scaled_one::<R>()));
@@ -555,9 +556,9 @@ impl<'a> Smoothed<'a> {
     /// A scaled exponential, and the terms of an element but for what the class has more.
     #[inline(always)]
     fn terms<A: Arithmetic>(&self, l: A, m: A::V, x: A::V, w: A::V) -> (A::V, [A::V; 2]) {
-        let distance = l.sub(x, m);
-        let e = scaled_exp_nonpos(l, distance);
-        (e, [e, l.weigh(l.mul(w, l.splat(-self.off)), distance)])
+        let distance = l.sub(m, x);
+        let e = scaled_exp_of_minus(l, distance);
+        (e, [e, l.weigh(l.mul(w, l.splat(self.off)), distance)])
     }
 
     #[inline(always)]

@@ -128,6 +128,7 @@ macro_rules! groups {
                 mul(a: V, b: V) -> V;
                 div(a: V, b: V) -> V;
                 mul_add(a: V, b: V, c: V) -> V;
+                mul_sub(a: V, b: V, c: V) -> V;
                 max(a: V, b: V) -> V;
                 min(a: V, b: V) -> V;
                 gt(a: V, b: V) -> M;

@@ -48,13 +48,15 @@ pub(crate) fn exp_nonpos<L: Arithmetic>(l: L, x: L::V) -> L::V {
     whole::exp_nonpos(l, l.max(l.splat(LOWEST), x))
 }
 
-/// `scaled_one() * exp(x)` for x <= 0, which is never subnormal: sums of it keep all digits, and in a product the power
-/// of two can be taken out by the last rounding. Below about -132 it is *lost*: 0, or `scaled_one()` times 2^-190 in the
+/// `scaled_one() * exp(-d)` for d >= 0, which is never subnormal: sums of it keep all digits, and in a product the power
+/// of two can be taken out by the last rounding. Above about 132 it is *lost*: 0, or `scaled_one()` times 2^-190 in the
 /// fused family, which no sum keeps, and which times 2^-64 and up to [`MOST_TIMES_LOST`] rounds to 0.
+///
+/// Of d and not of -d, since m - x is found in one instruction of an x in memory, x - m in two.
 #[inline(always)]
-pub(crate) fn scaled_exp_nonpos<L: Arithmetic>(l: L, x: L::V) -> L::V {
+pub(crate) fn scaled_exp_of_minus<L: Arithmetic>(l: L, d: L::V) -> L::V {
     let lowest = if L::FUSED { eighths::LOWEST } else { LOWEST };
-    let (power, f) = power_and_rest(l, l.max(l.splat(lowest), x), 64);
+    let (power, f) = power_and_rest_of_minus(l, l.min(l.splat(-lowest), d), 64);
     l.mul_add(power, f, power)
 }
 
@@ -72,7 +74,7 @@ pub(crate) fn without_lost<L: Arithmetic>(l: L, scaled: L::V) -> L::V {
     l.zero_where(l.gt(l.splat(least), scaled), scaled)
 }
 
-/// What [`scaled_exp_nonpos`] gives for 0, and for nothing that is not nearly 0.
+/// What [`scaled_exp_of_minus`] gives for 0, and for nothing that is not nearly 0.
 pub(crate) const fn scaled_one<L: Arithmetic>() -> f32 {
     factor::<L>() * TWO_64
 }
@@ -108,15 +110,15 @@ pub(crate) fn sigmoid<L: Arithmetic>(l: L, x: L::V) -> L::V {
     // 1 from 18 on, 0 below -104.
     let x = l.min(l.splat(30.0), l.max(l.splat(-105.0), x));
     let one = l.splat(factor::<L>() * OVER_TWO_64);
-    let (power, f) = power_and_rest(l, l.bits_xor(x, l.splat(-0.0)), -64);
+    let (power, f) = power_and_rest_of_minus(l, x, -64);
     let sum = l.add(l.max(power, one), l.mul_add(power, f, l.min(power, one)));
     l.div(one, sum)
 }
 
-/// P and f of (1), where P is times `2^more` and a factor that is known to [`factor`].
+/// P and f of (1) for exp(-d), where P is times `2^more` and a factor that is known to [`factor`].
 #[inline(always)]
-fn power_and_rest<L: Arithmetic>(l: L, x: L::V, more: i32) -> (L::V, L::V) {
-    if L::FUSED { eighths::power_and_rest(l, x, more) } else { whole::power_and_rest(l, x, more) }
+fn power_and_rest_of_minus<L: Arithmetic>(l: L, d: L::V, more: i32) -> (L::V, L::V) {
+    if L::FUSED { eighths::power_and_rest_of_minus(l, d, more) } else { whole::power_and_rest_of_minus(l, d, more) }
 }
 
 /// (1) from the power and r, where `square` is r^2.
@@ -181,11 +183,11 @@ mod eighths {
     const E3: f32 = 0.166_62;
 
     #[inline(always)]
-    pub(super) fn power_and_rest<L: Arithmetic>(l: L, x: L::V, more: i32) -> (L::V, L::V) {
+    pub(super) fn power_and_rest_of_minus<L: Arithmetic>(l: L, d: L::V, more: i32) -> (L::V, L::V) {
         let magic = l.splat(MAGIC * UNIT);
-        let shifted = l.mul_add(x, l.splat(LOG2_E * UNIT), magic);
+        let shifted = l.mul_add(d, l.splat(-LOG2_E * UNIT), magic);
         let n = l.sub(shifted, magic);
-        let r = l.mul_add(n, l.splat(-LN_2 / UNIT), x);
+        let r = l.mul_sub(n, l.splat(-LN_2 / UNIT), d);
         let square = l.mul_add(r, r, n);
         let q = l.mul_add(l.splat(E3), r, l.splat(E2));
         // Not before: it would hold a register, of which AVX2 has none to spare.
@@ -278,10 +280,10 @@ mod whole {
     const E5: f32 = 0.008_369_611;
     const E6: f32 = 0.001_372_949_3;
 
+    /// r and q, where `high` is r but for the product of n with what is left of ln 2.
     #[inline(always)]
-    fn reduced<L: Arithmetic>(l: L, x: L::V, n: L::V) -> (L::V, L::V) {
-        let r = l.mul_add(n, l.splat(-LN2_HI), x);
-        let r = l.mul_add(n, l.splat(-LN2_LO), r);
+    fn reduced<L: Arithmetic>(l: L, high: L::V, n: L::V) -> (L::V, L::V) {
+        let r = l.mul_add(n, l.splat(-LN2_LO), high);
         let q = l.mul_add(l.splat(E6), r, l.splat(E5));
         let q = l.mul_add(q, r, l.splat(E4));
         let q = l.mul_add(q, r, l.splat(E3));
@@ -289,10 +291,11 @@ mod whole {
     }
 
     #[inline(always)]
-    pub(super) fn power_and_rest<L: Arithmetic>(l: L, x: L::V, more: i32) -> (L::V, L::V) {
+    pub(super) fn power_and_rest_of_minus<L: Arithmetic>(l: L, d: L::V, more: i32) -> (L::V, L::V) {
         let magic = l.splat(MAGIC + (127 + more) as f32);
-        let shifted = l.mul_add(x, l.splat(LOG2_E), magic);
-        let (r, q) = reduced(l, x, l.sub(shifted, magic));
+        let shifted = l.mul_add(d, l.splat(-LOG2_E), magic);
+        let n = l.sub(shifted, magic);
+        let (r, q) = reduced(l, l.mul_sub(n, l.splat(-LN2_HI), d), n);
         (l.bits_shl::<23>(shifted), l.mul_add(l.mul(r, r), q, r))
     }
 
@@ -301,7 +304,7 @@ mod whole {
     pub(super) fn exp_nonpos<L: Arithmetic>(l: L, x: L::V) -> L::V {
         let shifted = l.mul_add(x, l.splat(LOG2_E), l.splat(TIMES_2_64));
         let n = l.sub(shifted, l.splat(TIMES_2_64));
-        let (r, q) = reduced(l, x, n);
+        let (r, q) = reduced(l, l.mul_add(n, l.splat(-LN2_HI), x), n);
         let square = l.mul(r, r);
         // The same bits: both round 1 + f, and then the result where it is subnormal.
         if let Some(y) = l.scale(end(l, l.splat(1.0), r, square, q), n) {
@@ -317,7 +320,8 @@ mod whole {
         if !is_near(l, shifted, MAGIC, 1) {
             return None;
         }
-        let (r, q) = reduced(l, x, l.sub(shifted, l.splat(MAGIC)));
+        let n = l.sub(shifted, l.splat(MAGIC));
+        let (r, q) = reduced(l, l.mul_add(n, l.splat(-LN2_HI), x), n);
         let power = l.bits_add(l.bits_shl::<23>(shifted), l.splat(1.0));
         Some(end(l, power, r, l.mul(r, r), q))
     }
@@ -326,7 +330,8 @@ mod whole {
     #[inline(always)]
     pub(super) fn exp<L: Arithmetic>(l: L, x: L::V) -> L::V {
         let shifted = l.mul_add(x, l.splat(LOG2_E), l.splat(MAGIC));
-        let (r, q) = reduced(l, x, l.sub(shifted, l.splat(MAGIC)));
+        let n = l.sub(shifted, l.splat(MAGIC));
+        let (r, q) = reduced(l, l.mul_add(n, l.splat(-LN2_HI), x), n);
         let back = back(l, shifted);
         let power = l.bits_sub(l.bits_add(l.bits_shl::<23>(shifted), l.splat_bits(254 << 23)), back);
         l.mul(end(l, power, r, l.mul(r, r), q), back)

@@ -4,7 +4,7 @@ mod exp;
 mod ln;
 
 pub(crate) use exp::{
-    MOST_TIMES_LOST, OVER_TWO_64, exp, exp_nonpos, factor, scaled_exp_nonpos, scaled_one, sigmoid, without_lost,
+    MOST_TIMES_LOST, OVER_TWO_64, exp, exp_nonpos, factor, scaled_exp_of_minus, scaled_one, sigmoid, without_lost,
 };
 pub(crate) use ln::{ln, log1p, log1p_of_rest, log1p_of_scaled, log1p_of_unit};
 

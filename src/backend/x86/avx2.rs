@@ -30,6 +30,9 @@ impl Arithmetic for Token {
         mul_add(a: __m256, b: __m256, c: __m256) -> __m256 {
             if Self::FUSED { _mm256_fmadd_ps(a, b, c) } else { _mm256_add_ps(_mm256_mul_ps(a, b), c) }
         }
+        mul_sub(a: __m256, b: __m256, c: __m256) -> __m256 {
+            if Self::FUSED { _mm256_fmsub_ps(a, b, c) } else { _mm256_sub_ps(_mm256_mul_ps(a, b), c) }
+        }
         max(a: __m256, b: __m256) -> __m256 { _mm256_max_ps(a, b) }
         min(a: __m256, b: __m256) -> __m256 { _mm256_min_ps(a, b) }
 

@@ -29,6 +29,9 @@ impl Arithmetic for Token {
         mul_add(a: __m512, b: __m512, c: __m512) -> __m512 {
             if Self::FUSED { _mm512_fmadd_ps(a, b, c) } else { _mm512_add_ps(_mm512_mul_ps(a, b), c) }
         }
+        mul_sub(a: __m512, b: __m512, c: __m512) -> __m512 {
+            if Self::FUSED { _mm512_fmsub_ps(a, b, c) } else { _mm512_sub_ps(_mm512_mul_ps(a, b), c) }
+        }
         max(a: __m512, b: __m512) -> __m512 { _mm512_max_ps(a, b) }
         min(a: __m512, b: __m512) -> __m512 { _mm512_min_ps(a, b) }
 
