@@ -190,9 +190,10 @@ mod eighths {
         let r = l.mul_sub(n, l.splat(-LN_2 / UNIT), d);
         let square = l.mul_add(r, r, n);
         let q = l.mul_add(l.splat(E3), r, l.splat(E2));
-        // Not before: it would hold a register, of which AVX2 has none to spare.
+        let f = l.mul_add(square, q, r);
+        // Last: before, it would hold a register, of which AVX2 has none to spare.
         let power = l.bits_add(l.bits_shl::<20>(shifted), l.pick_of_8(&powers(more), shifted));
-        (power, l.mul_add(square, q, r))
+        (power, f)
     }
 }
 
