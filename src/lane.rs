@@ -107,6 +107,12 @@ pub(crate) trait Arithmetic: Copy {
         count
     }
 
+    /// +0 where `x < least`, else `a`, with a NaN too.
+    #[inline(always)]
+    fn zero_below(self, x: Self::V, least: Self::V, a: Self::V) -> Self::V {
+        self.zero_where(self.gt(least, x), a)
+    }
+
     /// +0 where the weight is 0, else `a`.
     #[inline(always)]
     fn zero_without(self, weight: Self::V, a: Self::V) -> Self::V {

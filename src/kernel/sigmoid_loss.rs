@@ -18,7 +18,7 @@ use super::softmax::Ahead;
 use super::{Parts, RowLoss, Share, WithTerm, short, weight_at};
 use crate::Rows;
 use crate::lane::{Arithmetic, Group, Lane, Span, Stream, walk, walk_large, walk_terms};
-use crate::math::{log1p_of_scaled, scaled_exp_of_minus, scaled_one, without_lost};
+use crate::math::{log1p_of_scaled, scaled_exp_of_minus, scaled_one};
 
 pub(crate) struct Logits<'a> {
     pub(crate) targets: &'a Rows<'a>,
@@ -50,8 +50,7 @@ impl Logits<'_> {
         let e = scaled_exp_of_minus_size(l, x);
         let loss = l.weigh_add(near, x, l.weigh(l.add(a, b), log1p_of_scaled(l, e)));
         // Both sides of the fraction scaled. The weights are in it, so that a small result is rounded once.
-        let far = l.mul_add(far, without_lost(l, e), l.mul(near, one));
-        let gradient = l.div(far, l.add(one, e));
+        let gradient = l.div(l.mul_add(far, e, l.mul(near, one)), l.add(one, e));
         (l.mul(l.weigh(w, gradient), scale), l.weigh(w, loss))
     }
 }

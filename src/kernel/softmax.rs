@@ -26,9 +26,7 @@ use crate::lane::{
     Arithmetic, Group, LANES, Lane, Largest, Op, Span, Stream, map_in_place, map_streamed, sum_of_lane, two_sum, walk,
     walk_without,
 };
-use crate::math::{
-    MOST_TIMES_LOST, OVER_TWO_64, exp, exp_nonpos, factor, log1p_of_rest, scaled_exp_of_minus, scaled_one,
-};
+use crate::math::{OVER_TWO_64, exp, exp_nonpos, factor, log1p_of_rest, scaled_exp_of_minus, scaled_one};
 use crate::{EmptyRow, Rows};
 
 /// What one look at a row finds: m, and for a long row r.
@@ -311,7 +309,7 @@ pub(super) fn inverse_of_row<L: Lane>(l: L, r: f32) -> f32 {
 const SMALL: f32 = 1.0 / 268_435_456.0;
 
 /// What turns a scaled `e` into `factor * e / (1 + r)`, of which the rounding of small results is the last: the factor by
-/// 2^64, or in two products where that would lose digits or find what is lost.
+/// 2^64, or one after the other where that would lose digits.
 #[derive(Clone, Copy)]
 pub(super) struct Rescale<A: Arithmetic> {
     first: A::V,
@@ -326,12 +324,8 @@ impl<A: Arithmetic> Rescale<A> {
         let size = l.bits_and(factor, l.splat_bits(0x7fff_ffff));
         let is_small = l.gt(l.splat(SMALL), size);
         let (one, over_two_64) = (l.splat(1.0), l.splat(OVER_TWO_64));
-        let first = l.mul(factor, l.select(is_small, one, over_two_64));
-        // Of a large factor this has no more than what is lost bears, and the second product has the rest.
-        let most = const { MOST_TIMES_LOST * OVER_TWO_64 };
-        let first = l.min(l.splat(most), l.max(l.splat(-most), first));
-        let second = l.max(l.mul(size, l.splat(1.0 / MOST_TIMES_LOST)), l.select(is_small, over_two_64, one));
-        Self { first: l.mul(inverse, first), second }
+        let first = l.mul(inverse, l.mul(factor, l.select(is_small, one, over_two_64)));
+        Self { first, second: l.select(is_small, over_two_64, one) }
     }
 
     /// Of the factor 1.
@@ -382,7 +376,7 @@ impl<L: Lane> Rescale<L> {
     }
 }
 
-/// The second product of rows with small or large factors, which are rare.
+/// The second product of rows with small factors, which are rare.
 struct Times<'a> {
     row: &'a mut [f32],
     factor: f32,

@@ -138,6 +138,7 @@ macro_rules! groups {
                 zero_where(mask: M, a: V) -> V;
                 count(mask: M, count: V) -> V;
                 of_count(count: V) -> V;
+                zero_below(x: V, least: V, a: V) -> V;
                 zero_without(weight: V, a: V) -> V;
                 to_weigh(weight: V, a: V) -> V;
                 bits_and(a: V, b: V) -> V;

@@ -8,8 +8,7 @@ use core::ops::Range;
 /// Calls `f` with every vector of the row and of the further inputs, group by group, writes what it gives where the row
 /// has somewhere to write, and returns the sums over the row of the `J` terms it gives.
 ///
-/// Past its end the row is padded with `fill` and each further input as it says; `f` must give terms there that are lost in
-/// any sum, as +0 is.
+/// Past its end the row is padded with `fill` and each further input as it says; `f` must give terms of +0 there.
 #[inline(always)]
 pub(crate) fn walk<L: Lane, const I: usize, const J: usize>(
     l: L,

@@ -49,29 +49,19 @@ pub(crate) fn exp_nonpos<L: Arithmetic>(l: L, x: L::V) -> L::V {
 }
 
 /// `scaled_one() * exp(-d)` for d >= 0, which is never subnormal: sums of it keep all digits, and in a product the power
-/// of two can be taken out by the last rounding. Above about 132 it is *lost*: 0, or `scaled_one()` times 2^-190 in the
-/// fused family, which no sum keeps, and which times 2^-64 and up to [`MOST_TIMES_LOST`] rounds to 0.
+/// of two can be taken out by the last rounding. Above about 132 it is 0.
 ///
-/// Of d and not of -d, since m - x is found in one instruction of an x in memory, x - m in two.
+/// Of d and not of -d, since m - x is found in one instruction of an x in memory, x - m in two. Not of a d that is cut where
+/// the power is not subnormal yet: what is left would be lost in sums, but to round it to 0 takes processors very long.
 #[inline(always)]
 pub(crate) fn scaled_exp_of_minus<L: Arithmetic>(l: L, d: L::V) -> L::V {
-    let lowest = if L::FUSED { eighths::LOWEST } else { LOWEST };
-    let (power, f) = power_and_rest_of_minus(l, l.min(l.splat(-lowest), d), 64);
-    l.mul_add(power, f, power)
-}
-
-/// 2^39: what is lost rounds to 0 in products with 2^-64 and up to as much.
-pub(crate) const MOST_TIMES_LOST: f32 = 549_755_813_888.0;
-
-/// A scaled exponential, and +0 where it is lost: before larger factors.
-#[inline(always)]
-pub(crate) fn without_lost<L: Arithmetic>(l: L, scaled: L::V) -> L::V {
-    if !L::FUSED {
-        return scaled;
+    if L::FUSED {
+        let shifted = eighths::shifted_of_minus(l, d);
+        let (power, f) = eighths::power_and_rest_of_minus(l, d, shifted, 64);
+        return l.zero_below(shifted, l.splat(eighths::LOWEST), l.mul_add(power, f, power));
     }
-    // 2^-189, scaled.
-    let least = const { scaled_one::<L>() * OVER_TWO_64 * OVER_TWO_64 * (8.0 * OVER_TWO_64) };
-    l.zero_where(l.gt(l.splat(least), scaled), scaled)
+    let (power, f) = whole::power_and_rest_of_minus(l, l.min(l.splat(-LOWEST), d), 64);
+    l.mul_add(power, f, power)
 }
 
 /// What [`scaled_exp_of_minus`] gives for 0, and for nothing that is not nearly 0.
@@ -118,7 +108,11 @@ pub(crate) fn sigmoid<L: Arithmetic>(l: L, x: L::V) -> L::V {
 /// P and f of (1) for exp(-d), where P is times `2^more` and a factor that is known to [`factor`].
 #[inline(always)]
 fn power_and_rest_of_minus<L: Arithmetic>(l: L, d: L::V, more: i32) -> (L::V, L::V) {
-    if L::FUSED { eighths::power_and_rest_of_minus(l, d, more) } else { whole::power_and_rest_of_minus(l, d, more) }
+    if L::FUSED {
+        eighths::power_and_rest_of_minus(l, d, eighths::shifted_of_minus(l, d), more)
+    } else {
+        whole::power_and_rest_of_minus(l, d, more)
+    }
 }
 
 /// (1) from the power and r, where `square` is r^2.
@@ -149,13 +143,13 @@ fn is_near<L: Arithmetic>(l: L, shifted: L::V, magic: f32, parts: u32) -> bool {
 mod eighths {
     use super::{Arithmetic, KAPPA, LN_2, LOG2_E};
 
-    /// -190 ln 2, where the power 2^(n + 64) is not subnormal yet.
-    pub(super) const LOWEST: f32 = -131.697_97;
-
     /// 2^-28: the unit of n.
     const UNIT: f32 = 1.0 / 268_435_456.0;
     /// 1.5 * 2^20, of which the last bit is worth 1/8.
     const MAGIC: f32 = 1_572_864.0;
+
+    /// What [`shifted_of_minus`] gives for 190 ln 2: the power 2^(n + 64) is subnormal below.
+    pub(super) const LOWEST: f32 = (MAGIC - 190.0) * UNIT;
 
     /// KAPPA 2^(k/8), k = 0..8
     const EIGHTHS: [f32; 8] =
@@ -182,11 +176,15 @@ mod eighths {
     const E2: f32 = 0.500_06;
     const E3: f32 = 0.166_62;
 
+    /// n plus the number that takes its finer bits.
     #[inline(always)]
-    pub(super) fn power_and_rest_of_minus<L: Arithmetic>(l: L, d: L::V, more: i32) -> (L::V, L::V) {
-        let magic = l.splat(MAGIC * UNIT);
-        let shifted = l.mul_add(d, l.splat(-LOG2_E * UNIT), magic);
-        let n = l.sub(shifted, magic);
+    pub(super) fn shifted_of_minus<L: Arithmetic>(l: L, d: L::V) -> L::V {
+        l.mul_add(d, l.splat(-LOG2_E * UNIT), l.splat(MAGIC * UNIT))
+    }
+
+    #[inline(always)]
+    pub(super) fn power_and_rest_of_minus<L: Arithmetic>(l: L, d: L::V, shifted: L::V, more: i32) -> (L::V, L::V) {
+        let n = l.sub(shifted, l.splat(MAGIC * UNIT));
         let r = l.mul_sub(n, l.splat(-LN_2 / UNIT), d);
         let square = l.mul_add(r, r, n);
         let q = l.mul_add(l.splat(E3), r, l.splat(E2));

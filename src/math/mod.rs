@@ -3,9 +3,7 @@
 mod exp;
 mod ln;
 
-pub(crate) use exp::{
-    MOST_TIMES_LOST, OVER_TWO_64, exp, exp_nonpos, factor, scaled_exp_of_minus, scaled_one, sigmoid, without_lost,
-};
+pub(crate) use exp::{OVER_TWO_64, exp, exp_nonpos, factor, scaled_exp_of_minus, scaled_one, sigmoid};
 pub(crate) use ln::{ln, log1p, log1p_of_rest, log1p_of_scaled, log1p_of_unit};
 
 /// ln 2 to 15 bits: times a whole number of 9 bits it is exact.

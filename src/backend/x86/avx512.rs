@@ -41,6 +41,9 @@ impl Arithmetic for Token {
         select(mask: __mmask16, yes: __m512, no: __m512) -> __m512 { _mm512_mask_blend_ps(mask, no, yes) }
 
         // Not the mask of what becomes 0 and then its inverse, as the compiler would have it.
+        zero_below(x: __m512, least: __m512, a: __m512) -> __m512 {
+            _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_NLT_UQ>(x, least), a)
+        }
         zero_without(weight: __m512, a: __m512) -> __m512 {
             _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(weight, _mm512_setzero_ps()), a)
         }
