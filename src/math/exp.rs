@@ -22,6 +22,9 @@
 //! *By whole powers*, in the separate family, where permutes are slow or missing: n is whole, |r| <= ln 2 / 2, and q
 //! has degree 4. ln 2 is subtracted in two parts (Cody and Waite), the first so short that its product with n is exact.
 //!
+//! exp(x) of either sign needs neither a factor nor x kept in range where all powers in a group of vectors are far from
+//! subnormal and infinite, which one test tells.
+//!
 //! What was tried and is slower or less exact is listed in `benches/README.md`.
 
 use super::{LN2_HI, LN2_LO};
