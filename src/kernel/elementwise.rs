@@ -36,6 +36,12 @@ pub(super) fn neg<A: Arithmetic>(l: A, x: A::V) -> A::V {
     l.bits_xor(x, l.splat(-0.0))
 }
 
+/// |x|
+#[inline(always)]
+pub(super) fn abs<A: Arithmetic>(l: A, x: A::V) -> A::V {
+    l.bits_and(x, l.splat_bits(0x7fff_ffff))
+}
+
 macro_rules! functions {
     ($($trait:ident::$method:ident: $($name:ident = |$l:ident, $x:ident| $value:expr),* $(,)?);* $(;)?) => {$($(
         pub(crate) struct $name;

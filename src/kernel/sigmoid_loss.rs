@@ -12,7 +12,7 @@
 //! [0, 1] nothing cancels in (1), and neither sigmoid of (2) is found as 1 minus the other. Both numbers of (3) are at
 //! most twice the larger of the two products with sigmoids, so what is rounded away is small beside that.
 
-use super::elementwise::neg;
+use super::elementwise::{abs, neg};
 use super::short::{Layout, columns_of, weights_of};
 use super::softmax::Ahead;
 use super::{Parts, RowLoss, Share, WithTerm, short, weight_at};
@@ -218,7 +218,7 @@ fn plain<A: Arithmetic>(l: A, x: A::V, t: A::V, scale: A::V) -> (A::V, A::V) {
 /// e, scaled.
 #[inline(always)]
 fn scaled_exp_of_minus_size<A: Arithmetic>(l: A, x: A::V) -> A::V {
-    scaled_exp_of_minus(l, l.bits_and(x, l.splat_bits(0x7fff_ffff)))
+    scaled_exp_of_minus(l, abs(l, x))
 }
 
 /// The share of a row whose elements are terms of their own, each with the weight of its class.

@@ -20,6 +20,7 @@
 //!
 //! A row of -inf alone has c = 0 and so r = -1, which no other row has; a NaN, or +inf - +inf, makes r NaN.
 
+use super::elementwise::abs;
 use super::short::{self, Layout, Short, columns_of};
 use super::{IS_FIRMWARE, Table, weight_at};
 use crate::lane::{
@@ -321,17 +322,11 @@ impl<A: Arithmetic> Rescale<A> {
     #[inline(always)]
     pub(super) fn new(l: A, factor: A::V, inverse: A::V) -> Self {
         // Known before the inverse is.
-        let size = l.bits_and(factor, l.splat_bits(0x7fff_ffff));
+        let size = abs(l, factor);
         let is_small = l.gt(l.splat(SMALL), size);
         let (one, over_two_64) = (l.splat(1.0), l.splat(OVER_TWO_64));
         let first = l.mul(inverse, l.mul(factor, l.select(is_small, one, over_two_64)));
         Self { first, second: l.select(is_small, over_two_64, one) }
-    }
-
-    /// Of the factor 1.
-    #[inline(always)]
-    fn of_one(l: A, inverse: A::V) -> Self {
-        Self { first: l.mul(inverse, l.splat(OVER_TWO_64)), second: l.splat(1.0) }
     }
 
     /// The same in each vector of a group.
@@ -415,14 +410,6 @@ pub(crate) struct Softmax<'a> {
     pub(crate) factors: Option<&'a [f32]>,
 }
 
-impl Softmax<'_> {
-    /// The inverses that [`Rescale`] takes.
-    #[inline(always)]
-    fn inverse<A: Arithmetic>(&self, l: A, r: A::V, inverse: A::V) -> A::V {
-        unless_empty(l, self.empty_row, r, inverse)
-    }
-}
-
 impl Short for Softmax<'_> {
     const WAITS: bool = true;
 
@@ -430,11 +417,8 @@ impl Short for Softmax<'_> {
     fn row<L: Lane>(&self, l: L, row: usize, mut span: Span<'_>, mut ahead: Ahead<'_>) {
         let look = ahead.here(l, span.read());
         let r = look.rest(l, &mut span, Leave::Exps);
-        let inverse = self.inverse(l, l.splat(r), l.splat(inverse_of_row(l, r)));
-        let rescale = match self.factors {
-            None => Rescale::of_one(l, inverse),
-            Some(_) => Rescale::new(l, l.splat(weight_at(self.factors, row)), inverse),
-        };
+        let inverse = unless_empty(l, self.empty_row, l.splat(r), l.splat(inverse_of_row(l, r)));
+        let rescale = Rescale::new(l, l.splat(weight_at(self.factors, row)), inverse);
         ahead.go_on(l);
         rescale.row(l, &mut span, look.largest.value);
     }
@@ -450,11 +434,12 @@ impl Short for Softmax<'_> {
     ) {
         let m = short::max(l, layout, columns);
         let r = short::rest(l, layout, columns, m, true);
-        let inverse = self.inverse(l, r, inverse_of(l, r));
+        let inverse = unless_empty(l, self.empty_row, r, inverse_of(l, r));
+        // Without factors, one product.
         if self.factors.is_none() {
-            let rescale = Rescale::of_one(l, inverse);
+            let first = l.mul(inverse, l.splat(OVER_TWO_64));
             for e in columns {
-                *e = l.mul(*e, rescale.first);
+                *e = l.mul(*e, first);
             }
             return;
         }
@@ -481,7 +466,7 @@ impl Short for LogSoftmax {
         let log = unless_empty(l, self.empty_row, r, log1p_of_rest(l, r));
         // 0 stays +0.
         let minus_log = l.sub(l.splat(0.0), log);
-        let (log_of_group, minus_log_of_group) = (g.repeat(log), g.repeat(minus_log));
+        let minus_log_of_group = g.repeat(minus_log);
         ahead.go_on(l);
         let m = g.splat(look.largest.value);
         if span.read().len() > longest::<L>() {
@@ -489,7 +474,7 @@ impl Short for LogSoftmax {
                 l,
                 &mut span,
                 #[inline(always)]
-                |x| g.sub(g.sub(x, m), log_of_group),
+                |x| g.sub(minus_log_of_group, g.sub(m, x)),
             );
         } else {
             map_in_place(

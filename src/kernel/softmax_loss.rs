@@ -14,6 +14,7 @@
 //! a class that is nearly certain; any other p is at most about 1/2, where (2) loses nothing.
 
 use super::batch::{ROWS, store};
+use super::elementwise::abs;
 use super::short::{self, Layout, columns_of, ones_of, weights_of};
 use super::softmax::{Ahead, Leave, Rescale, again, inverse_of, inverse_of_row, rest_of, rest_of_all};
 use super::{Parts, RowLoss, Share, weight_at};
@@ -195,7 +196,7 @@ impl Dense<'_> {
     fn settle<A: Arithmetic>(&self, l: A, sums: Sums<A::V>, scale: A::V) -> (Parts<A::V>, Slope<A>) {
         let Sums { r, total, distance, nonzero } = sums;
         // An infinite label is no label: its row is NaN.
-        let size = l.bits_and(total, l.splat_bits(0x7fff_ffff));
+        let size = abs(l, total);
         let total = l.select(l.eq(size, l.splat(f32::INFINITY)), l.splat(f32::NAN), total);
         let divided = positives_scale(l, self.scale, nonzero, total);
         // The article's printed backward has the labels 1, and as many of them as are not 0.

@@ -163,9 +163,14 @@ macro_rules! groups {
                 [$(self.0.pick_of_8(table, index[$i])),*]
             }
             #[inline(always)]
-            fn has_none_of(self, bits: u32, $v: Self::V) -> bool {
-                let $f = |a, b| self.0.bits_or(a, b);
-                self.0.has_none_of(bits, $reduced)
+            fn has_none_of(self, bits: u32, group: Self::V) -> bool {
+                let of_any = Group::<B>::reduce(
+                    self,
+                    group,
+                    #[inline(always)]
+                    |a, b| self.0.bits_or(a, b),
+                );
+                self.0.has_none_of(bits, of_any)
             }
             #[inline(always)]
             fn scale(self, a: Self::V, n: Self::V) -> Option<Self::V> {

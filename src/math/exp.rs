@@ -150,7 +150,6 @@ mod eighths {
     const UNIT: f32 = 1.0 / 268_435_456.0;
     /// 1.5 * 2^20, of which the last bit is worth 1/8.
     const MAGIC: f32 = 1_572_864.0;
-
     /// What [`shifted_of_minus`] gives for 190 ln 2: the power 2^(n + 64) is subnormal below.
     pub(super) const LOWEST: f32 = (MAGIC - 190.0) * UNIT;
 
@@ -282,9 +281,15 @@ mod whole {
     const E5: f32 = 0.008_369_611;
     const E6: f32 = 0.001_372_949_3;
 
-    /// r and q, where `high` is r but for the product of n with what is left of ln 2.
+    /// r and q.
     #[inline(always)]
-    fn reduced<L: Arithmetic>(l: L, high: L::V, n: L::V) -> (L::V, L::V) {
+    fn reduced<L: Arithmetic>(l: L, x: L::V, n: L::V) -> (L::V, L::V) {
+        finely_reduced(l, l.mul_add(n, l.splat(-LN2_HI), x), n)
+    }
+
+    /// [`reduced`] of what the first part of ln 2 was taken from.
+    #[inline(always)]
+    fn finely_reduced<L: Arithmetic>(l: L, high: L::V, n: L::V) -> (L::V, L::V) {
         let r = l.mul_add(n, l.splat(-LN2_LO), high);
         let q = l.mul_add(l.splat(E6), r, l.splat(E5));
         let q = l.mul_add(q, r, l.splat(E4));
@@ -297,7 +302,7 @@ mod whole {
         let magic = l.splat(MAGIC + (127 + more) as f32);
         let shifted = l.mul_add(d, l.splat(-LOG2_E), magic);
         let n = l.sub(shifted, magic);
-        let (r, q) = reduced(l, l.mul_sub(n, l.splat(-LN2_HI), d), n);
+        let (r, q) = finely_reduced(l, l.mul_sub(n, l.splat(-LN2_HI), d), n);
         (l.bits_shl::<23>(shifted), l.mul_add(l.mul(r, r), q, r))
     }
 
@@ -306,7 +311,7 @@ mod whole {
     pub(super) fn exp_nonpos<L: Arithmetic>(l: L, x: L::V) -> L::V {
         let shifted = l.mul_add(x, l.splat(LOG2_E), l.splat(TIMES_2_64));
         let n = l.sub(shifted, l.splat(TIMES_2_64));
-        let (r, q) = reduced(l, l.mul_add(n, l.splat(-LN2_HI), x), n);
+        let (r, q) = reduced(l, x, n);
         let square = l.mul(r, r);
         // The same bits: both round 1 + f, and then the result where it is subnormal.
         if let Some(y) = l.scale(end(l, l.splat(1.0), r, square, q), n) {
@@ -322,8 +327,7 @@ mod whole {
         if !is_near(l, shifted, MAGIC, 1) {
             return None;
         }
-        let n = l.sub(shifted, l.splat(MAGIC));
-        let (r, q) = reduced(l, l.mul_add(n, l.splat(-LN2_HI), x), n);
+        let (r, q) = reduced(l, x, l.sub(shifted, l.splat(MAGIC)));
         let power = l.bits_add(l.bits_shl::<23>(shifted), l.splat(1.0));
         Some(end(l, power, r, l.mul(r, r), q))
     }
@@ -332,8 +336,7 @@ mod whole {
     #[inline(always)]
     pub(super) fn exp<L: Arithmetic>(l: L, x: L::V) -> L::V {
         let shifted = l.mul_add(x, l.splat(LOG2_E), l.splat(MAGIC));
-        let n = l.sub(shifted, l.splat(MAGIC));
-        let (r, q) = reduced(l, l.mul_add(n, l.splat(-LN2_HI), x), n);
+        let (r, q) = reduced(l, x, l.sub(shifted, l.splat(MAGIC)));
         let back = back(l, shifted);
         let power = l.bits_sub(l.bits_add(l.bits_shl::<23>(shifted), l.splat_bits(254 << 23)), back);
         l.mul(end(l, power, r, l.mul(r, r), q), back)
