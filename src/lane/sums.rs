@@ -17,6 +17,8 @@ use super::{Arithmetic, Four, Grid, Group, LANE_NUMBERS, LANES, Lane, QUAD, grou
 pub(super) struct Sums<L: Lane, const J: usize> {
     /// Of the block so far.
     part: [L::Wide; J],
+    /// Of the block before.
+    last: [L::Wide; J],
     hi: [L::Wide; J],
     lo: [L::Wide; J],
     /// The count of first terms that were not added.
@@ -27,7 +29,7 @@ impl<L: Lane, const J: usize> Sums<L, J> {
     #[inline(always)]
     pub(super) fn new(l: L) -> Self {
         let zero = [l.splat_wide(0.0); J];
-        Self { part: zero, hi: zero, lo: zero, ones: l.splat_wide(0.0) }
+        Self { part: zero, last: zero, hi: zero, lo: zero, ones: l.splat_wide(0.0) }
     }
 
     /// The terms of a unit, of which the groups are given one by one. If there is a `one`, the first of them are
@@ -62,21 +64,34 @@ impl<L: Lane, const J: usize> Sums<L, J> {
         }
     }
 
-    /// `hi + lo += part`
+    /// The block so far is the last now. The one before it, if there is one, is added up: it waits for nothing.
     #[inline(always)]
-    pub(super) fn end_block(&mut self, l: L) {
-        for j in 0..J {
-            let (Some(part), Some(hi), Some(lo)) = (self.part.get_mut(j), self.hi.get_mut(j), self.lo.get_mut(j))
-            else {
-                return;
-            };
-            for k in 0..LANES / L::N {
-                let all = (part.as_mut().get_mut(k), hi.as_mut().get_mut(k), lo.as_mut().get_mut(k));
-                let (Some(part), Some(hi), Some(lo)) = all else { return };
-                let (sum, error) = two_sum(l, *hi, *part);
+    pub(super) fn end_block(&mut self, l: L, has_last: bool) {
+        if has_last {
+            self.add_last(l);
+        }
+        self.last = self.part;
+        self.part = [l.splat_wide(0.0); J];
+    }
+
+    /// The last block, too, is added up, unless it is the only one.
+    #[inline(always)]
+    pub(super) fn end_row(&mut self, l: L, has_more: bool) {
+        if has_more {
+            self.add_last(l);
+        } else {
+            self.hi = self.last;
+        }
+    }
+
+    /// `hi + lo += last`
+    #[inline(always)]
+    fn add_last(&mut self, l: L) {
+        for ((last, hi), lo) in self.last.iter().zip(&mut self.hi).zip(&mut self.lo) {
+            for ((&last, hi), lo) in last.as_ref().iter().zip(hi.as_mut()).zip(lo.as_mut()) {
+                let (sum, error) = two_sum(l, *hi, last);
                 *lo = l.add(*lo, error);
                 *hi = sum;
-                *part = l.splat(0.0);
             }
         }
     }

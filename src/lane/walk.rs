@@ -134,7 +134,7 @@ impl<const I: usize> Pass<'_, I> {
                     |at| Some(self.whole(g, span, at, &of_blocks)),
                 );
             }
-            sums.end_block(l);
+            sums.end_block(l, block > 0);
         }
         let whole = if self.has_quads && L::N > 1 { len / (QUAD * LANES) } else { 0 };
         let g = l.group();
@@ -160,8 +160,9 @@ impl<const I: usize> Pass<'_, I> {
                     |at| self.part(g, span, len, at, &f),
                 );
             }
-            sums.end_block(l);
+            sums.end_block(l, block > 0);
         }
+        sums.end_row(l, len > BLOCK);
         sums
     }
 
