@@ -8,7 +8,7 @@ mod walk;
 
 pub(crate) use group::{Eight, Four, Group};
 pub(crate) use largest::Largest;
-pub(crate) use span::{Span, Stream};
+pub(crate) use span::{Span, Stream, To};
 pub(crate) use sums::{across, counted, sum_of_lane, two_sum};
 pub(crate) use walk::{map_in_place, map_streamed, walk, walk_large, walk_terms, walk_without};
 

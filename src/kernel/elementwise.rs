@@ -106,9 +106,15 @@ impl<F: Unary> Map<F> {
             0.0,
             [],
             #[inline(always)]
-            |x, []| (self.0.apply(large, x), []),
+            |x, [], to| {
+                to.put(large, self.0.apply(large, x));
+                []
+            },
             #[inline(always)]
-            |x, []| (self.0.apply(g, x), []),
+            |x, [], to| {
+                to.put(g, self.0.apply(g, x));
+                []
+            },
         );
     }
 }
@@ -129,7 +135,10 @@ impl<D: Derivative> RowMap for Chain<'_, D> {
             0.0,
             [at],
             #[inline(always)]
-            |dy, [at]| (g.mul(dy, self.derivative.derivative(g, at)), []),
+            |dy, [at], to| {
+                to.put(g, g.mul(dy, self.derivative.derivative(g, at)));
+                []
+            },
         );
     }
 }

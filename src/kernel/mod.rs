@@ -10,7 +10,7 @@ pub(crate) mod softmax;
 pub(crate) mod softmax_loss;
 mod table;
 
-use crate::lane::{Group, Lane, Op, Span};
+use crate::lane::{Group, Lane, Op, Span, To};
 use crate::{ClassIndices, Rows};
 pub(crate) use batch::Batch;
 use short::Layout;
@@ -114,8 +114,12 @@ impl Parts {
     }
 }
 
-/// What becomes of an element of a loss with [`terms`](RowLoss::terms), and its term.
-type WithTerm<V> = (V, [V; 1]);
+/// Writes a gradient and gives its loss, the one term of a pass.
+#[inline(always)]
+fn put<L: Lane, G: Group<L>>(g: G, to: To<'_>, (gradient, loss): (G::V, G::V)) -> [G::V; 1] {
+    to.put(g, gradient);
+    [loss]
+}
 
 /// What a loss does to a row.
 pub(crate) trait RowLoss {

@@ -11,8 +11,8 @@
 use super::elementwise::neg;
 use super::sigmoid_loss::elements_share;
 use super::softmax::Ahead;
-use super::{Parts, RowLoss, Share, WithTerm, weight_at};
-use crate::lane::{Arithmetic, Lane, Span, Stream, walk, walk_terms};
+use super::{Parts, RowLoss, Share, put, weight_at};
+use crate::lane::{Arithmetic, Lane, Span, Stream, To, walk, walk_terms};
 use crate::loss::LogClamp;
 use crate::math::{ln, log1p};
 use crate::targets::Class;
@@ -152,7 +152,7 @@ pub(crate) trait Formula {
         l: A,
         clamp: Clamp<A::V>,
         scale: A::V,
-    ) -> impl Fn(A::V, [A::V; 2]) -> WithTerm<A::V> + Copy;
+    ) -> impl Fn(A::V, [A::V; 2]) -> (A::V, A::V) + Copy;
 }
 
 /// (1) with `q_i = w_i t_i`
@@ -169,11 +169,11 @@ impl Formula for Distribution {
         l: A,
         clamp: Clamp<A::V>,
         scale: A::V,
-    ) -> impl Fn(A::V, [A::V; 2]) -> WithTerm<A::V> + Copy {
+    ) -> impl Fn(A::V, [A::V; 2]) -> (A::V, A::V) + Copy {
         #[inline(always)]
         move |p, [t, w]| {
             let q = neg(l, l.weigh(w, t));
-            (clamp.slope(l, l.mul(q, scale), p), [l.weigh(q, clamp.log(l, p))])
+            (clamp.slope(l, l.mul(q, scale), p), l.weigh(q, clamp.log(l, p)))
         }
     }
 }
@@ -192,7 +192,7 @@ impl Formula for Binary {
         l: A,
         clamp: Clamp<A::V>,
         scale: A::V,
-    ) -> impl Fn(A::V, [A::V; 2]) -> WithTerm<A::V> + Copy {
+    ) -> impl Fn(A::V, [A::V; 2]) -> (A::V, A::V) + Copy {
         let (zero, one, nan) = (l.splat(0.0), l.splat(1.0), l.splat(f32::NAN));
         #[inline(always)]
         move |p, [t, w]| {
@@ -204,7 +204,7 @@ impl Formula for Binary {
             let at_p = clamp.slope(l, l.mul(l.weigh(w, on), scale), p);
             let at_complement = clamp.slope(l, l.mul(l.weigh(w, off), scale), l.sub(one, p));
             let loss = l.weigh(w, l.sub(is_nan, logs));
-            (l.add(l.sub(at_complement, at_p), l.weigh(w, is_nan)), [loss])
+            (l.add(l.sub(at_complement, at_p), l.weigh(w, is_nan)), loss)
         }
     }
 }
@@ -231,7 +231,14 @@ impl<F: Formula> RowLoss for Labelled<'_, F> {
         let g = l.group();
         let streams = [Stream::Slice(self.targets.row(row)), Stream::or(self.class_weights, 1.0)];
         let element = self.formula.element(g, Clamp::new(g, self.clamp), g.splat(scale));
-        let [loss] = walk(l, &mut span, 0.0, streams, element);
+        let [loss] = walk(
+            l,
+            &mut span,
+            0.0,
+            streams,
+            #[inline(always)]
+            |p, of_p, to| put(g, to, element(p, of_p)),
+        );
         Parts::linear(loss)
     }
 
@@ -244,6 +251,10 @@ impl<F: Formula> RowLoss for Labelled<'_, F> {
         let g = l.group();
         let streams = [Stream::Slice(self.targets.joined(first, terms.len())), Stream::Splat(1.0)];
         let element = self.formula.element(g, Clamp::new(g, self.clamp), g.splat(scale));
-        walk_terms(l, (&mut span, terms), 0.0, streams, (g, element), element);
+        let of_group = {
+            #[inline(always)]
+            |p, of_p: [_; 2], to: To<'_>| put(g, to, element(p, of_p))
+        };
+        walk_terms(l, (&mut span, terms), 0.0, streams, (g, of_group), of_group);
     }
 }

@@ -15,9 +15,9 @@
 use super::elementwise::{abs, neg};
 use super::short::{Layout, columns_of, weights_of};
 use super::softmax::Ahead;
-use super::{Parts, RowLoss, Share, WithTerm, short, weight_at};
+use super::{Parts, RowLoss, Share, put, short, weight_at};
 use crate::Rows;
-use crate::lane::{Arithmetic, Group, Lane, Span, Stream, walk, walk_large, walk_terms};
+use crate::lane::{Arithmetic, Group, Lane, Span, Stream, To, walk, walk_large, walk_terms};
 use crate::math::{log1p_of_scaled, scaled_exp_of_minus, scaled_one};
 
 pub(crate) struct Logits<'a> {
@@ -91,9 +91,9 @@ impl RowLoss for Logits<'_> {
                 f32::NEG_INFINITY,
                 [targets],
                 #[inline(always)]
-                |x, [t]| with_one_term(plain(large, x, t, large_scale)),
+                |x, [t], to| put(large, to, plain(large, x, t, large_scale)),
                 #[inline(always)]
-                |x, [t]| with_one_term(plain(g, x, t, g.splat(scale))),
+                |x, [t], to| put(g, to, plain(g, x, t, g.splat(scale))),
             )
         } else {
             walk(
@@ -102,7 +102,7 @@ impl RowLoss for Logits<'_> {
                 0.0,
                 [targets, Stream::or(self.class_weights, 1.0), self.pos_weights],
                 #[inline(always)]
-                |x, [t, w, pos_weight]| with_one_term(self.weighted(g, x, t, [w, pos_weight], g.splat(scale))),
+                |x, [t, w, pos_weight], to| put(g, to, self.weighted(g, x, t, [w, pos_weight], g.splat(scale))),
             )
         };
         Parts::linear(loss)
@@ -121,7 +121,7 @@ impl RowLoss for Logits<'_> {
             let large_scale = large.splat(scale);
             let of_units = {
                 #[inline(always)]
-                |x, [t]: [_; 1]| with_one_term(plain(large, x, t, large_scale))
+                |x, [t]: [_; 1], to: To<'_>| put(large, to, plain(large, x, t, large_scale))
             };
             walk_terms(
                 l,
@@ -130,13 +130,13 @@ impl RowLoss for Logits<'_> {
                 [targets],
                 (large, of_units),
                 #[inline(always)]
-                |x, [t]| with_one_term(plain(g, x, t, g.splat(scale))),
+                |x, [t], to| put(g, to, plain(g, x, t, g.splat(scale))),
             );
         } else {
             let of_group = {
                 #[inline(always)]
-                |x, [t, pos_weight]: [_; 2]| {
-                    with_one_term(self.weighted(g, x, t, [g.splat(1.0), pos_weight], g.splat(scale)))
+                |x, [t, pos_weight]: [_; 2], to: To<'_>| {
+                    put(g, to, self.weighted(g, x, t, [g.splat(1.0), pos_weight], g.splat(scale)))
                 }
             };
             walk_terms(l, to, 0.0, [targets, self.pos_weights], (g, of_group), of_group);
@@ -167,11 +167,6 @@ impl RowLoss for Logits<'_> {
     }
 }
 
-#[inline(always)]
-fn with_one_term<V>((y, term): (V, V)) -> WithTerm<V> {
-    (y, [term])
-}
-
 /// Elements of columns.
 struct Plain<'a, R: Arithmetic> {
     targets: &'a [R::V],
@@ -189,7 +184,8 @@ struct Weighted<'a, R: Arithmetic, Y> {
 impl<R: Arithmetic> short::Terms<R, 1> for Plain<'_, R> {
     #[inline(always)]
     fn of<G: Group<R>>(&mut self, g: G, first: usize, x: G::V) -> (G::V, [G::V; 1]) {
-        with_one_term(plain(g, x, columns_of(g, self.targets, first), g.repeat(self.scale)))
+        let (gradient, loss) = plain(g, x, columns_of(g, self.targets, first), g.repeat(self.scale));
+        (gradient, [loss])
     }
 }
 
@@ -198,7 +194,9 @@ impl<R: Arithmetic, Y: Layout<R>> short::Terms<R, 1> for Weighted<'_, R, Y> {
     fn of<G: Group<R>>(&mut self, g: G, first: usize, x: G::V) -> (G::V, [G::V; 1]) {
         let of_classes = weights_of(g, self.layout, Stream::or(self.loss.class_weights, 1.0), first);
         let weights = [of_classes, weights_of(g, self.layout, self.loss.pos_weights, first)];
-        with_one_term(self.loss.weighted(g, x, columns_of(g, self.targets, first), weights, g.repeat(self.scale)))
+        let targets = columns_of(g, self.targets, first);
+        let (gradient, loss) = self.loss.weighted(g, x, targets, weights, g.repeat(self.scale));
+        (gradient, [loss])
     }
 }
 

@@ -219,10 +219,15 @@ fn sum_of_exps<L: Lane>(l: L, span: &mut Span<'_>, m: f32, leave: Leave, lane: O
         f32::NEG_INFINITY,
         [],
         #[inline(always)]
-        |x, []| {
+        |x, [], to| {
             let distance = g.sub(of_group, x);
+            if leave == Leave::Distances {
+                to.put(g, distance);
+                return [scaled_exp_of_minus(g, distance)];
+            }
             let e = scaled_exp_of_minus(g, distance);
-            (if leave == Leave::Exps { e } else { distance }, [e])
+            to.put(g, e);
+            [e]
         },
         #[inline(always)]
         |span, found| again(l, span, m, leave, lane.unwrap_or(found)),
@@ -389,7 +394,10 @@ impl Op for Times<'_> {
             0.0,
             [],
             #[inline(always)]
-            |x, []| (l.group().mul(x, factor), []),
+            |x, [], to| {
+                to.put(l.group(), l.group().mul(x, factor));
+                []
+            },
         );
     }
 }
@@ -610,7 +618,7 @@ impl Short for SoftmaxBackward<'_> {
             0.0,
             [y],
             #[inline(always)]
-            |dy, [y]| (dy, [g.mul(dy, y)]),
+            |dy, [y], _| [g.mul(dy, y)],
         );
         let dot = g.splat(dot);
         walk(
@@ -619,7 +627,10 @@ impl Short for SoftmaxBackward<'_> {
             0.0,
             [y],
             #[inline(always)]
-            |dy, [y]| (g.mul(y, g.sub(dy, dot)), []),
+            |dy, [y], to| {
+                to.put(g, g.mul(y, g.sub(dy, dot)));
+                []
+            },
         );
     }
     #[inline(always)]
@@ -678,7 +689,7 @@ impl Short for LogSoftmaxBackward<'_> {
             0.0,
             [],
             #[inline(always)]
-            |dy, []| (dy, [dy]),
+            |dy, [], _| [dy],
         );
         let (g, sum) = (l.group(), l.group().splat(sum));
         let y = Stream::Slice(self.y.row(row));
@@ -688,7 +699,10 @@ impl Short for LogSoftmaxBackward<'_> {
             0.0,
             [y],
             #[inline(always)]
-            |dy, [y]| (g.sub(dy, g.mul(exp(g, y), sum)), []),
+            |dy, [y], to| {
+                to.put(g, g.sub(dy, g.mul(exp(g, y), sum)));
+                []
+            },
         );
     }
     #[inline(always)]

@@ -255,7 +255,11 @@ impl RowLoss for Dense<'_> {
             f32::NEG_INFINITY,
             streams,
             #[inline(always)]
-            |x, of_x| self.terms(g, m, x, of_x),
+            |x, of_x, to| {
+                let (e, terms) = self.terms(g, m, x, of_x);
+                to.put(g, e);
+                terms
+            },
             #[inline(always)]
             |span, _| again(l, span, largest.value, Leave::Exps, largest.lane),
         );
@@ -275,7 +279,10 @@ impl RowLoss for Dense<'_> {
                 0.0,
                 streams,
                 #[inline(always)]
-                |e, [t, w]| (slope.gradient(g, e, self.label_of_gradient(g, t, w)), []),
+                |e, [t, w], to| {
+                    to.put(g, slope.gradient(g, e, self.label_of_gradient(g, t, w)));
+                    []
+                },
             );
         }
         Parts { linear: l.first(parts.linear), slope: l.first(parts.slope), r: l.first(parts.r) }
@@ -584,7 +591,11 @@ impl<'a> Smoothed<'a> {
             f32::NEG_INFINITY,
             [weights],
             #[inline(always)]
-            |x, [w]| self.terms(g, m, x, w),
+            |x, [w], to| {
+                let (e, terms) = self.terms(g, m, x, w);
+                to.put(g, e);
+                terms
+            },
             #[inline(always)]
             |span, _| again(l, span, largest.value, Leave::Exps, largest.lane),
         );
@@ -603,7 +614,10 @@ impl<'a> Smoothed<'a> {
                 0.0,
                 [weights],
                 #[inline(always)]
-                |e, [w]| (slope.gradient(g, e, g.mul(w, g.splat(self.off))), []),
+                |e, [w], to| {
+                    to.put(g, slope.gradient(g, e, g.mul(w, g.splat(self.off))));
+                    []
+                },
             );
             if let Some(gradient) = exps.get_mut(class) {
                 *gradient = of_class;

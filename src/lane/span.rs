@@ -158,6 +158,27 @@ impl Place {
     }
 }
 
+/// Where what is found of a group goes.
+pub(crate) struct To<'a> {
+    /// Empty where nothing is written.
+    pub(super) row: &'a mut [f32],
+    pub(super) at: Place,
+    /// Or at the end of the row.
+    pub(super) is_whole: bool,
+}
+
+impl To<'_> {
+    /// To be called as soon as `y` is known: no register need hold it then.
+    #[inline(always)]
+    pub(crate) fn put<L: Lane, G: Group<L>>(self, g: G, y: G::V) {
+        if self.is_whole {
+            store_whole(g, self.row, self.at, y);
+        } else if !self.row.is_empty() {
+            store_part(g, self.row, self.at, y);
+        }
+    }
+}
+
 #[inline(always)]
 fn whole_unit<L: Lane, G: Group<L>>(row: &[f32], i: usize) -> Option<&[Chunk]> {
     let unit: &[f32] = match unit::<L, G>() {

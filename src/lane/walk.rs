@@ -1,12 +1,12 @@
 //! One pass over a row: the only loops over elements.
 
-use super::span::{LargeVs, Place, Vs, load_part, load_whole, prefetch, store_part, store_whole, stream};
+use super::span::{LargeVs, Place, To, Vs, load_part, load_whole, prefetch, store_part, store_whole, stream};
 use super::sums::Sums;
 use super::{BLOCK, Chunk, Group, LANES, Lane, QUAD, QUADS, Span, Stream, groups, unit};
 use core::ops::Range;
 
-/// Calls `f` with every vector of the row and of the further inputs, group by group, writes what it gives where the row
-/// has somewhere to write, and returns the sums over the row of the `J` terms it gives.
+/// Calls `f` with every vector of the row and of the further inputs, group by group, and with a place to write to, if the
+/// row has somewhere; and returns the sums over the row of the `J` terms it gives.
 ///
 /// Past its end the row is padded with `fill` and each further input as it says; `f` must give terms of +0 there.
 #[inline(always)]
@@ -15,7 +15,7 @@ pub(crate) fn walk<L: Lane, const I: usize, const J: usize>(
     span: &mut Span<'_>,
     fill: f32,
     further: [Stream<'_>; I],
-    f: impl Fn(Vs<L>, [Vs<L>; I]) -> (Vs<L>, [Vs<L>; J]) + Copy,
+    f: impl Fn(Vs<L>, [Vs<L>; I], To<'_>) -> [Vs<L>; J] + Copy,
 ) -> [f32; J] {
     let g = l.group();
     Pass { fill, further, has_quads: false }.over(l, span, None, (g, f), f).total(l)
@@ -28,8 +28,8 @@ pub(crate) fn walk_large<L: Lane, const I: usize, const J: usize>(
     span: &mut Span<'_>,
     fill: f32,
     further: [Stream<'_>; I],
-    large: impl Fn(LargeVs<L>, [LargeVs<L>; I]) -> (LargeVs<L>, [LargeVs<L>; J]),
-    f: impl Fn(Vs<L>, [Vs<L>; I]) -> (Vs<L>, [Vs<L>; J]),
+    large: impl Fn(LargeVs<L>, [LargeVs<L>; I], To<'_>) -> [LargeVs<L>; J],
+    f: impl Fn(Vs<L>, [Vs<L>; I], To<'_>) -> [Vs<L>; J],
 ) -> [f32; J] {
     Pass { fill, further, has_quads: false }.over(l, span, None, (l.large_group(), large), f).total(l)
 }
@@ -47,7 +47,7 @@ pub(crate) fn walk_without<L: Lane, const I: usize, const J: usize>(
     one: f32,
     fill: f32,
     further: [Stream<'_>; I],
-    f: impl Fn(Vs<L>, [Vs<L>; I]) -> (Vs<L>, [Vs<L>; J]) + Copy,
+    f: impl Fn(Vs<L>, [Vs<L>; I], To<'_>) -> [Vs<L>; J] + Copy,
     again: impl FnOnce(&mut Span<'_>, usize) -> (f32, f32),
 ) -> (f32, [f32; J]) {
     let (g, are_counted) = (l.group(), span.read().len() <= BLOCK);
@@ -69,8 +69,8 @@ pub(crate) fn walk_terms<L: Lane, G: Group<L>, const I: usize>(
     (span, terms): (&mut Span<'_>, &mut [f32]),
     fill: f32,
     further: [Stream<'_>; I],
-    (g, of_units): (G, impl Fn(G::V, [G::V; I]) -> (G::V, [G::V; 1])),
-    f: impl Fn(Vs<L>, [Vs<L>; I]) -> (Vs<L>, [Vs<L>; 1]),
+    (g, of_units): (G, impl Fn(G::V, [G::V; I], To<'_>) -> [G::V; 1]),
+    f: impl Fn(Vs<L>, [Vs<L>; I], To<'_>) -> [Vs<L>; 1],
 ) {
     let (pass, len) = (Pass { fill, further, has_quads: false }, span.read().len());
     let unit = unit::<L, G>();
@@ -115,8 +115,8 @@ impl<const I: usize> Pass<'_, I> {
         l: L,
         span: &mut Span<'_>,
         one: Option<f32>,
-        (g, of_blocks): (G, impl Fn(G::V, [G::V; I]) -> (G::V, [G::V; J])),
-        f: impl Fn(Vs<L>, [Vs<L>; I]) -> (Vs<L>, [Vs<L>; J]),
+        (g, of_blocks): (G, impl Fn(G::V, [G::V; I], To<'_>) -> [G::V; J]),
+        f: impl Fn(Vs<L>, [Vs<L>; I], To<'_>) -> [Vs<L>; J],
     ) -> Sums<L, J> {
         let len = span.read().len();
         let mut sums = Sums::<L, J>::new(l);
@@ -173,7 +173,7 @@ impl<const I: usize> Pass<'_, I> {
         g: G,
         span: &mut Span<'_>,
         at: Place,
-        f: &impl Fn(G::V, [G::V; I]) -> (G::V, [G::V; J]),
+        f: &impl Fn(G::V, [G::V; I], To<'_>) -> [G::V; J],
     ) -> [G::V; J] {
         let zero = g.splat(0.0);
         let Some(x) = load_whole(g, span.read(), at) else { return [zero; J] };
@@ -184,9 +184,8 @@ impl<const I: usize> Pass<'_, I> {
             }
         }
         // Not `f`: the reference is a function too, which is not inlined.
-        let (y, terms) = (*f)(x, others);
+        let terms = (*f)(x, others, To { row: span.write(), at, is_whole: true });
         prefetch(g, span.to_bring_near(), at);
-        store_whole(g, span.write(), at, y);
         terms
     }
 
@@ -198,7 +197,7 @@ impl<const I: usize> Pass<'_, I> {
         span: &mut Span<'_>,
         len: usize,
         at: Place,
-        f: &impl Fn(G::V, [G::V; I]) -> (G::V, [G::V; J]),
+        f: &impl Fn(G::V, [G::V; I], To<'_>) -> [G::V; J],
     ) -> Option<[G::V; J]> {
         if at.element::<L, G>(0) >= len {
             return None;
@@ -211,11 +210,7 @@ impl<const I: usize> Pass<'_, I> {
             }
         }
         // Not `f`: the reference is a function too, which is not inlined.
-        let (y, terms) = (*f)(x, others);
-        if span.is_written() {
-            store_part(g, span.write(), at, y);
-        }
-        Some(terms)
+        Some((*f)(x, others, To { row: span.write(), at, is_whole: false }))
     }
 }
 
@@ -251,7 +246,10 @@ pub(crate) fn map_in_place<L: Lane>(
     if L::N == 1 || row.len() < LANES {
         let of_group = {
             #[inline(always)]
-            |x, []: [Vs<L>; 0]| (of_group(x), [])
+            |x, []: [Vs<L>; 0], to: To<'_>| {
+                to.put(l.group(), of_group(x));
+                []
+            }
         };
         walk(l, &mut Span::in_place(row), 0.0, [], of_group);
         return;
@@ -307,7 +305,10 @@ pub(crate) fn map_streamed<L: Lane>(l: L, span: &mut Span<'_>, f: impl Fn(Vs<L>)
     let g = l.group();
     let f_of_walk = {
         #[inline(always)]
-        |x, []: [Vs<L>; 0]| (f(x), [])
+        |x, []: [Vs<L>; 0], to: To<'_>| {
+            to.put(g, f(x));
+            []
+        }
     };
     let load = {
         #[inline(always)]
