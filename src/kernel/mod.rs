@@ -114,11 +114,11 @@ impl Parts {
     }
 }
 
-/// Writes a gradient and gives its loss, the one term of a pass.
+/// Writes a gradient, and then finds the loss, the one term of a pass.
 #[inline(always)]
-fn put<L: Lane, G: Group<L>>(g: G, to: To<'_>, (gradient, loss): (G::V, G::V)) -> [G::V; 1] {
+fn put<L: Lane, G: Group<L>>(g: G, to: To<'_>, (gradient, loss): (G::V, impl FnOnce() -> G::V)) -> [G::V; 1] {
     to.put(g, gradient);
-    [loss]
+    [loss()]
 }
 
 /// What a loss does to a row.

@@ -146,13 +146,15 @@ pub(crate) struct Labelled<'a, F> {
 pub(crate) trait Formula {
     fn share(&self, targets: &[f32], class_weights: Option<&[f32]>) -> Share;
 
-    /// Gradient and term of an element with its label and weight.
+    /// Gradient of an element with its label and weight, and how to find its loss.
     fn element<A: Arithmetic>(
         &self,
         l: A,
         clamp: Clamp<A::V>,
         scale: A::V,
-    ) -> impl Fn(A::V, [A::V; 2]) -> (A::V, A::V) + Copy;
+        p: A::V,
+        of_p: [A::V; 2],
+    ) -> (A::V, impl FnOnce() -> A::V);
 }
 
 /// (1) with `q_i = w_i t_i`
@@ -169,12 +171,15 @@ impl Formula for Distribution {
         l: A,
         clamp: Clamp<A::V>,
         scale: A::V,
-    ) -> impl Fn(A::V, [A::V; 2]) -> (A::V, A::V) + Copy {
-        #[inline(always)]
-        move |p, [t, w]| {
-            let q = neg(l, l.weigh(w, t));
-            (clamp.slope(l, l.mul(q, scale), p), l.weigh(q, clamp.log(l, p)))
-        }
+        p: A::V,
+        [t, w]: [A::V; 2],
+    ) -> (A::V, impl FnOnce() -> A::V) {
+        let q = neg(l, l.weigh(w, t));
+        (
+            clamp.slope(l, l.mul(q, scale), p),
+            #[inline(always)]
+            move || l.weigh(q, clamp.log(l, p)),
+        )
     }
 }
 
@@ -192,20 +197,24 @@ impl Formula for Binary {
         l: A,
         clamp: Clamp<A::V>,
         scale: A::V,
-    ) -> impl Fn(A::V, [A::V; 2]) -> (A::V, A::V) + Copy {
+        p: A::V,
+        [t, w]: [A::V; 2],
+    ) -> (A::V, impl FnOnce() -> A::V) {
         let (zero, one, nan) = (l.splat(0.0), l.splat(1.0), l.splat(f32::NAN));
-        #[inline(always)]
-        move |p, [t, w]| {
-            // NaN outside [0, 1], where a term of weight 0 would hide it.
-            let p = l.select(l.gt(p, one), nan, l.select(l.gt(zero, p), nan, p));
-            let is_nan = l.add(l.mul(p, zero), zero);
-            let (on, off) = (t, l.sub(one, t));
-            let logs = l.add(l.weigh(on, clamp.log(l, p)), l.weigh(off, clamp.log_complement(l, p)));
-            let at_p = clamp.slope(l, l.mul(l.weigh(w, on), scale), p);
-            let at_complement = clamp.slope(l, l.mul(l.weigh(w, off), scale), l.sub(one, p));
-            let loss = l.weigh(w, l.sub(is_nan, logs));
-            (l.add(l.sub(at_complement, at_p), l.weigh(w, is_nan)), loss)
-        }
+        // NaN outside [0, 1], where a term of weight 0 would hide it.
+        let p = l.select(l.gt(p, one), nan, l.select(l.gt(zero, p), nan, p));
+        let is_nan = l.add(l.mul(p, zero), zero);
+        let (on, off) = (t, l.sub(one, t));
+        let at_p = clamp.slope(l, l.mul(l.weigh(w, on), scale), p);
+        let at_complement = clamp.slope(l, l.mul(l.weigh(w, off), scale), l.sub(one, p));
+        (
+            l.add(l.sub(at_complement, at_p), l.weigh(w, is_nan)),
+            #[inline(always)]
+            move || {
+                let logs = l.add(l.weigh(on, clamp.log(l, p)), l.weigh(off, clamp.log_complement(l, p)));
+                l.weigh(w, l.sub(is_nan, logs))
+            },
+        )
     }
 }
 
@@ -230,14 +239,14 @@ impl<F: Formula> RowLoss for Labelled<'_, F> {
     fn row<L: Lane>(&self, l: L, row: usize, mut span: Span<'_>, _: Ahead<'_>, scale: f32) -> Parts {
         let g = l.group();
         let streams = [Stream::Slice(self.targets.row(row)), Stream::or(self.class_weights, 1.0)];
-        let element = self.formula.element(g, Clamp::new(g, self.clamp), g.splat(scale));
+        let (clamp, scale) = (Clamp::new(g, self.clamp), g.splat(scale));
         let [loss] = walk(
             l,
             &mut span,
             0.0,
             streams,
             #[inline(always)]
-            |p, of_p, to| put(g, to, element(p, of_p)),
+            |p, of_p, to| put(g, to, self.formula.element(g, clamp, scale, p, of_p)),
         );
         Parts::linear(loss)
     }
@@ -250,10 +259,10 @@ impl<F: Formula> RowLoss for Labelled<'_, F> {
     fn terms<L: Lane>(&self, l: L, first: usize, mut span: Span<'_>, scale: f32, terms: &mut [f32]) {
         let g = l.group();
         let streams = [Stream::Slice(self.targets.joined(first, terms.len())), Stream::Splat(1.0)];
-        let element = self.formula.element(g, Clamp::new(g, self.clamp), g.splat(scale));
+        let (clamp, scale) = (Clamp::new(g, self.clamp), g.splat(scale));
         let of_group = {
             #[inline(always)]
-            |p, of_p: [_; 2], to: To<'_>| put(g, to, element(p, of_p))
+            |p, of_p: [_; 2], to: To<'_>| put(g, to, self.formula.element(g, clamp, scale, p, of_p))
         };
         walk_terms(l, (&mut span, terms), 0.0, streams, (g, of_group), of_group);
     }

@@ -38,9 +38,16 @@ impl Logits<'_> {
             && self.ignore_value.is_nan()
     }
 
-    /// Gradient and loss of an element with a class weight and a pos_weight.
+    /// Gradient of an element with a class weight and a pos_weight, and how to find the loss.
     #[inline(always)]
-    fn weighted<A: Arithmetic>(&self, l: A, x: A::V, t: A::V, [w, pos_weight]: [A::V; 2], scale: A::V) -> (A::V, A::V) {
+    fn weighted<A: Arithmetic>(
+        &self,
+        l: A,
+        x: A::V,
+        t: A::V,
+        [w, pos_weight]: [A::V; 2],
+        scale: A::V,
+    ) -> (A::V, impl FnOnce() -> A::V) {
         let (on, off) = (l.splat(1.0 - self.label_smoothing), l.splat(self.label_smoothing * 0.5));
         let w = l.select(l.eq(t, l.splat(self.ignore_value)), l.splat(0.0), w);
         let a = l.mul(pos_weight, l.mul_add(t, on, off));
@@ -48,10 +55,13 @@ impl Logits<'_> {
         let (is_negative, minus_a, one) = (l.is_negative(x), neg(l, a), l.splat(scaled_one::<A>()));
         let (near, far) = (l.select(is_negative, minus_a, b), l.select(is_negative, b, minus_a));
         let e = scaled_exp_of_minus_size(l, x);
-        let loss = l.weigh_add(near, x, l.weigh(l.add(a, b), log1p_of_scaled(l, e)));
         // Both sides of the fraction scaled. The weights are in it, so that a small result is rounded once.
         let gradient = l.div(l.mul_add(far, e, l.mul(near, one)), l.add(one, e));
-        (l.mul(l.weigh(w, gradient), scale), l.weigh(w, loss))
+        (
+            l.mul(l.weigh(w, gradient), scale),
+            #[inline(always)]
+            move || l.weigh(w, l.weigh_add(near, x, l.weigh(l.add(a, b), log1p_of_scaled(l, e)))),
+        )
     }
 }
 
@@ -185,7 +195,7 @@ impl<R: Arithmetic> short::Terms<R, 1> for Plain<'_, R> {
     #[inline(always)]
     fn of<G: Group<R>>(&mut self, g: G, first: usize, x: G::V) -> (G::V, [G::V; 1]) {
         let (gradient, loss) = plain(g, x, columns_of(g, self.targets, first), g.repeat(self.scale));
-        (gradient, [loss])
+        (gradient, [loss()])
     }
 }
 
@@ -196,21 +206,24 @@ impl<R: Arithmetic, Y: Layout<R>> short::Terms<R, 1> for Weighted<'_, R, Y> {
         let weights = [of_classes, weights_of(g, self.layout, self.loss.pos_weights, first)];
         let targets = columns_of(g, self.targets, first);
         let (gradient, loss) = self.loss.weighted(g, x, targets, weights, g.repeat(self.scale));
-        (gradient, [loss])
+        (gradient, [loss()])
     }
 }
 
-/// Gradient, by (3), and loss of an element where the targets are all there is: then a + b is 1, and an infinite or NaN
-/// label makes the loss NaN by `near`.
+/// Gradient, by (3), of an element where the targets are all there is, and how to find the loss: then a + b is 1, and an
+/// infinite or NaN label makes the loss NaN by `near`.
 #[inline(always)]
-fn plain<A: Arithmetic>(l: A, x: A::V, t: A::V, scale: A::V) -> (A::V, A::V) {
+fn plain<A: Arithmetic>(l: A, x: A::V, t: A::V, scale: A::V) -> (A::V, impl FnOnce() -> A::V) {
     let e = scaled_exp_of_minus_size(l, x);
     let other_side = l.div(e, l.add(l.splat(scaled_one::<A>()), e));
     // While the division goes on, and not before: there is no register for it.
     let near = l.sub(l.select(l.is_negative(x), l.splat(0.0), l.splat(1.0)), t);
     let signed = l.bits_or(other_side, l.bits_and(x, l.splat(-0.0)));
-    let loss = l.mul_add(near, l.to_weigh(near, x), log1p_of_scaled(l, e));
-    (l.mul(l.sub(near, signed), scale), loss)
+    (
+        l.mul(l.sub(near, signed), scale),
+        #[inline(always)]
+        move || l.mul_add(near, l.to_weigh(near, x), log1p_of_scaled(l, e)),
+    )
 }
 
 /// e, scaled.
