@@ -134,10 +134,8 @@ impl<'a> Stream<'a> {
     pub(super) fn load_whole<L: Lane, G: Group<L>>(&self, g: G, at: Place) -> G::V {
         match *self {
             Self::Splat(x) => g.splat(x),
-            Self::Slice(slice) => match load_whole(g, slice, at) {
-                Some(whole) => whole,
-                None => g.splat(0.0),
-            },
+            // Without a branch: what is loaded need not be before whatever it is for, for which there might be no register.
+            Self::Slice(slice) => load_of(g, whole_unit::<L, G>(slice, at.unit).unwrap_or(&NOTHING), at),
         }
     }
 }
@@ -179,6 +177,9 @@ impl To<'_> {
     }
 }
 
+/// A unit that is not there.
+static NOTHING: [Chunk; BLOCK / LANES] = [[0.0; LANES]; BLOCK / LANES];
+
 #[inline(always)]
 fn whole_unit<L: Lane, G: Group<L>>(row: &[f32], i: usize) -> Option<&[Chunk]> {
     let unit: &[f32] = match unit::<L, G>() {
@@ -200,14 +201,20 @@ fn whole_unit_mut<L: Lane, G: Group<L>>(row: &mut [f32], i: usize) -> Option<&mu
 /// A group of a whole unit, if it is there.
 #[inline(always)]
 pub(super) fn load_whole<L: Lane, G: Group<L>>(g: G, row: &[f32], at: Place) -> Option<G::V> {
-    let (l, chunks) = (g.base(), whole_unit::<L, G>(row, at.unit)?);
-    Some(g.of(
+    Some(load_of(g, whole_unit::<L, G>(row, at.unit)?, at))
+}
+
+/// A group of the chunks of a unit.
+#[inline(always)]
+fn load_of<L: Lane, G: Group<L>>(g: G, unit: &[Chunk], at: Place) -> G::V {
+    let l = g.base();
+    g.of(
         #[inline(always)]
-        |v| match chunks.get(at.chunk + v) {
+        |v| match unit.get(at.chunk + v) {
             Some(chunk) => l.load(chunk, at.k),
             None => l.splat(0.0),
         },
-    ))
+    )
 }
 
 /// A group at the end of a row, with `fill` behind it.
