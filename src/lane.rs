@@ -39,6 +39,11 @@ const fn groups<L: Lane, G: Group<L>>() -> usize {
     unit::<L, G>() / G::VECTORS
 }
 
+/// Units in a block.
+const fn units_of_block<L: Lane, G: Group<L>>() -> usize {
+    BLOCK / LANES / unit::<L, G>()
+}
+
 /// Columns that are worked on side by side.
 pub(crate) const COLUMNS: usize = 4;
 

@@ -11,14 +11,13 @@
 //! the length. What is missing at the end of a row is 0. The order depends on positions, and in
 //! [`walk_without`](super::walk_without) on which lane alone has reached 1; never on `Lane::N`.
 
-use super::{Arithmetic, Four, Grid, Group, LANE_NUMBERS, LANES, Lane, QUAD, groups};
+use super::{Arithmetic, Four, Grid, Group, LANE_NUMBERS, LANES, Lane, QUAD, QUADS, groups, units_of_block};
 
 /// `J` sums over a row.
 pub(super) struct Sums<L: Lane, const J: usize> {
-    /// Of the block so far.
-    part: [L::Wide; J],
-    /// Of the block before.
-    last: [L::Wide; J],
+    /// Of the units of a block, until the next begins: what is added up then waits for nothing.
+    units: [[L::Wide; J]; QUADS],
+    /// Of the blocks before.
     hi: [L::Wide; J],
     lo: [L::Wide; J],
     /// The count of first terms that were not added.
@@ -29,16 +28,16 @@ impl<L: Lane, const J: usize> Sums<L, J> {
     #[inline(always)]
     pub(super) fn new(l: L) -> Self {
         let zero = [l.splat_wide(0.0); J];
-        Self { part: zero, last: zero, hi: zero, lo: zero, ones: l.splat_wide(0.0) }
+        Self { units: [zero; QUADS], hi: zero, lo: zero, ones: l.splat_wide(0.0) }
     }
 
-    /// The terms of a unit, of which the groups are given one by one. If there is a `one`, the first of them are
-    /// counted where they are that, and not added.
+    /// The terms of the vectors `k` of a unit, of which the groups are given one by one. If there is a `one`, the first of them
+    /// are counted where they are that, and not added.
     #[inline(always)]
     pub(super) fn add_unit<G: Group<L>>(
         &mut self,
         g: G,
-        k: usize,
+        (unit, k): (usize, usize),
         one: Option<f32>,
         mut group: impl FnMut(usize) -> Option<[G::V; J]>,
     ) {
@@ -55,44 +54,38 @@ impl<L: Lane, const J: usize> Sums<L, J> {
                 }
             }
         }
+        let number = unit % units_of_block::<L, G>();
+        if number == 0 && unit > 0 {
+            self.end_block(l, k);
+        }
         for (j, &of_groups) in of_groups.iter().enumerate() {
-            if let Some(part) = self.part.get_mut(j).and_then(|part| part.as_mut().get_mut(k)) {
+            let of_unit = self.units.get_mut(number).and_then(|of_unit| of_unit.get_mut(j)?.as_mut().get_mut(k));
+            if let Some(of_unit) = of_unit {
                 let [first, ..] = of_groups;
-                let of_unit = if groups::<L, G>() == 1 { first } else { Group::<L>::sum(Four(l), of_groups) };
-                *part = l.add(*part, of_unit);
+                *of_unit = if groups::<L, G>() == 1 { first } else { Group::<L>::sum(Four(l), of_groups) };
             }
         }
     }
 
-    /// The block so far is the last now. The one before it, if there is one, is added up: it waits for nothing.
+    /// `hi + lo += ` the units, of which nothing is left.
     #[inline(always)]
-    pub(super) fn end_block(&mut self, l: L, has_last: bool) {
-        if has_last {
-            self.add_last(l);
-        }
-        self.last = self.part;
-        self.part = [l.splat_wide(0.0); J];
-    }
-
-    /// The last block, too, is added up, unless it is the only one.
-    #[inline(always)]
-    pub(super) fn end_row(&mut self, l: L, has_more: bool) {
-        if has_more {
-            self.add_last(l);
-        } else {
-            self.hi = self.last;
+    fn end_block(&mut self, l: L, k: usize) {
+        let [firsts, seconds] = &mut self.units;
+        for (((first, second), hi), lo) in firsts.iter_mut().zip(seconds).zip(&mut self.hi).zip(&mut self.lo) {
+            let units = (first.as_mut().get_mut(k), second.as_mut().get_mut(k));
+            let (Some(first), Some(second)) = units else { return };
+            let (Some(hi), Some(lo)) = (hi.as_mut().get_mut(k), lo.as_mut().get_mut(k)) else { return };
+            let (sum, error) = two_sum(l, *hi, l.add(*first, *second));
+            (*hi, *lo) = (sum, l.add(*lo, error));
+            (*first, *second) = (l.splat(0.0), l.splat(0.0));
         }
     }
 
-    /// `hi + lo += last`
+    /// To be called when all units are there.
     #[inline(always)]
-    fn add_last(&mut self, l: L) {
-        for ((last, hi), lo) in self.last.iter().zip(&mut self.hi).zip(&mut self.lo) {
-            for ((&last, hi), lo) in last.as_ref().iter().zip(hi.as_mut()).zip(lo.as_mut()) {
-                let (sum, error) = two_sum(l, *hi, last);
-                *lo = l.add(*lo, error);
-                *hi = sum;
-            }
+    pub(super) fn end_row(&mut self, l: L) {
+        for k in 0..LANES / L::N {
+            self.end_block(l, k);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::span::{LargeVs, Place, To, Vs, load_part, load_whole, prefetch, store_part, store_whole, stream};
 use super::sums::Sums;
-use super::{BLOCK, Chunk, Group, LANES, Lane, QUAD, QUADS, Span, Stream, groups, unit};
+use super::{BLOCK, Chunk, Group, LANES, Lane, QUAD, QUADS, Span, Stream, groups, unit, units_of_block};
 use core::ops::Range;
 
 /// Calls `f` with every vector of the row and of the further inputs, group by group, and with a place to write to, if the
@@ -123,7 +123,7 @@ impl<const I: usize> Pass<'_, I> {
         // Without lanes, the second loop serves all.
         let unrolled = if L::N == 1 || one.is_some() { 0 } else { len / BLOCK };
         for block in 0..unrolled {
-            let units = BLOCK / LANES / unit::<L, G>();
+            let units = units_of_block::<L, G>();
             for unit in block * units..(block + 1) * units {
                 add_unit(
                     g,
@@ -134,7 +134,6 @@ impl<const I: usize> Pass<'_, I> {
                     |at| Some(self.whole(g, span, at, &of_blocks)),
                 );
             }
-            sums.end_block(l, block > 0);
         }
         let whole = if self.has_quads && L::N > 1 { len / (QUAD * LANES) } else { 0 };
         let g = l.group();
@@ -160,9 +159,8 @@ impl<const I: usize> Pass<'_, I> {
                     |at| self.part(g, span, len, at, &f),
                 );
             }
-            sums.end_block(l, block > 0);
         }
-        sums.end_row(l, len > BLOCK);
+        sums.end_row(l);
         sums
     }
 
@@ -225,7 +223,7 @@ fn add_unit<L: Lane, G: Group<L>, const J: usize>(
     for k in 0..LANES / L::N {
         sums.add_unit(
             g,
-            k,
+            (unit, k),
             one,
             #[inline(always)]
             |chunk| group(Place { unit, chunk, k }),
