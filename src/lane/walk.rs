@@ -122,43 +122,37 @@ impl<const I: usize> Pass<'_, I> {
         let mut sums = Sums::<L, J>::new(l);
         // Without lanes, the second loop serves all.
         let unrolled = if L::N == 1 || one.is_some() { 0 } else { len / BLOCK };
-        for block in 0..unrolled {
-            let units = units_of_block::<L, G>();
-            for unit in block * units..(block + 1) * units {
-                add_unit(
-                    g,
-                    &mut sums,
-                    unit,
-                    None,
-                    #[inline(always)]
-                    |at| Some(self.whole(g, span, at, &of_blocks)),
-                );
-            }
+        for unit in 0..unrolled * units_of_block::<L, G>() {
+            add_unit(
+                g,
+                &mut sums,
+                unit,
+                None,
+                #[inline(always)]
+                |at| Some(self.whole(g, span, at, &of_blocks)),
+            );
         }
-        let whole = if self.has_quads && L::N > 1 { len / (QUAD * LANES) } else { 0 };
+        let whole = if self.has_quads && L::N > 1 { len / (QUAD * LANES) } else { unrolled * QUADS };
         let g = l.group();
-        for block in unrolled..len.div_ceil(BLOCK) {
-            let (start, end) = (block * QUADS, ((block + 1) * QUADS).min(len.div_ceil(QUAD * LANES)));
-            for quad in start..end.min(whole) {
-                add_unit(
-                    g,
-                    &mut sums,
-                    quad,
-                    one,
-                    #[inline(always)]
-                    |at| Some(self.whole(g, span, at, &f)),
-                );
-            }
-            for quad in start.max(whole)..end {
-                add_unit(
-                    g,
-                    &mut sums,
-                    quad,
-                    one,
-                    #[inline(always)]
-                    |at| self.part(g, span, len, at, &f),
-                );
-            }
+        for quad in unrolled * QUADS..whole {
+            add_unit(
+                g,
+                &mut sums,
+                quad,
+                one,
+                #[inline(always)]
+                |at| Some(self.whole(g, span, at, &f)),
+            );
+        }
+        for quad in whole..len.div_ceil(QUAD * LANES) {
+            add_unit(
+                g,
+                &mut sums,
+                quad,
+                one,
+                #[inline(always)]
+                |at| self.part(g, span, len, at, &f),
+            );
         }
         sums.end_row(l);
         sums
