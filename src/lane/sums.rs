@@ -54,13 +54,15 @@ impl<L: Lane, const J: usize> Sums<L, J> {
                 }
             }
         }
-        let number = unit % units_of_block::<L, G>();
-        if number == 0 && unit > 0 {
+        // Known when compiled where a block is one unit.
+        let is_first = unit % units_of_block::<L, G>() == 0;
+        if is_first {
             self.end_block(l, k);
         }
-        for (j, &of_groups) in of_groups.iter().enumerate() {
-            let of_unit = self.units.get_mut(number).and_then(|of_unit| of_unit.get_mut(j)?.as_mut().get_mut(k));
-            if let Some(of_unit) = of_unit {
+        let [firsts, seconds] = &mut self.units;
+        let of_units = if is_first { firsts } else { seconds };
+        for (of_unit, &of_groups) in of_units.iter_mut().zip(&of_groups) {
+            if let Some(of_unit) = of_unit.as_mut().get_mut(k) {
                 let [first, ..] = of_groups;
                 *of_unit = if groups::<L, G>() == 1 { first } else { Group::<L>::sum(Four(l), of_groups) };
             }
