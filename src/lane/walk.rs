@@ -122,15 +122,19 @@ impl<const I: usize> Pass<'_, I> {
         let mut sums = Sums::<L, J>::new(l);
         // Without lanes, the second loop serves all.
         let unrolled = if L::N == 1 || one.is_some() { 0 } else { len / BLOCK };
-        for unit in 0..unrolled * units_of_block::<L, G>() {
-            add_unit(
-                g,
-                &mut sums,
-                unit,
-                None,
-                #[inline(always)]
-                |at| Some(self.whole(g, span, at, &of_blocks)),
-            );
+        for block in 0..unrolled {
+            let units = units_of_block::<L, G>();
+            // Apart from the blocks: with many registers, the compiler takes them all at once.
+            for unit in block * units..(block + 1) * units {
+                add_unit(
+                    g,
+                    &mut sums,
+                    unit,
+                    None,
+                    #[inline(always)]
+                    |at| Some(self.whole(g, span, at, &of_blocks)),
+                );
+            }
         }
         let whole = if self.has_quads && L::N > 1 { len / (QUAD * LANES) } else { unrolled * QUADS };
         let g = l.group();
