@@ -106,15 +106,9 @@ impl<F: Unary> Map<F> {
             0.0,
             [],
             #[inline(always)]
-            |x, [], to| {
-                to.put(large, self.0.apply(large, x));
-                []
-            },
+            |x, [], to| to.put(large, self.0.apply(large, x)),
             #[inline(always)]
-            |x, [], to| {
-                to.put(g, self.0.apply(g, x));
-                []
-            },
+            |x, [], to| to.put(g, self.0.apply(g, x)),
         );
     }
 }
@@ -135,10 +129,7 @@ impl<D: Derivative> RowMap for Chain<'_, D> {
             0.0,
             [at],
             #[inline(always)]
-            |dy, [at], to| {
-                to.put(g, g.mul(dy, self.derivative.derivative(g, at)));
-                []
-            },
+            |dy, [at], to| to.put(g, g.mul(dy, self.derivative.derivative(g, at))),
         );
     }
 }

@@ -116,7 +116,7 @@ impl Parts {
 
 /// Writes a gradient, and then finds the loss, the one term of a pass.
 #[inline(always)]
-fn put<L: Lane, G: Group<L>>(g: G, to: To<'_>, (gradient, loss): (G::V, impl FnOnce() -> G::V)) -> [G::V; 1] {
+fn put_gradient<L: Lane, G: Group<L>>(g: G, to: To<'_>, (gradient, loss): (G::V, impl FnOnce() -> G::V)) -> [G::V; 1] {
     to.put(g, gradient);
     [loss()]
 }

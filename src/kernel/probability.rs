@@ -11,7 +11,7 @@
 use super::elementwise::neg;
 use super::sigmoid_loss::elements_share;
 use super::softmax::Ahead;
-use super::{Parts, RowLoss, Share, put, weight_at};
+use super::{Parts, RowLoss, Share, put_gradient, weight_at};
 use crate::lane::{Arithmetic, Lane, Span, Stream, To, walk, walk_terms};
 use crate::loss::LogClamp;
 use crate::math::{ln, log1p};
@@ -246,7 +246,7 @@ impl<F: Formula> RowLoss for Labelled<'_, F> {
             0.0,
             streams,
             #[inline(always)]
-            |p, of_p, to| put(g, to, self.formula.element(g, clamp, scale, p, of_p)),
+            |p, of_p, to| put_gradient(g, to, self.formula.element(g, clamp, scale, p, of_p)),
         );
         Parts::linear(loss)
     }
@@ -262,7 +262,7 @@ impl<F: Formula> RowLoss for Labelled<'_, F> {
         let (clamp, scale) = (Clamp::new(g, self.clamp), g.splat(scale));
         let of_group = {
             #[inline(always)]
-            |p, of_p: [_; 2], to: To<'_>| put(g, to, self.formula.element(g, clamp, scale, p, of_p))
+            |p, of_p: [_; 2], to: To<'_>| put_gradient(g, to, self.formula.element(g, clamp, scale, p, of_p))
         };
         walk_terms(l, (&mut span, terms), 0.0, streams, (g, of_group), of_group);
     }

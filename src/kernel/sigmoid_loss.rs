@@ -15,7 +15,7 @@
 use super::elementwise::{abs, neg};
 use super::short::{Layout, columns_of, weights_of};
 use super::softmax::Ahead;
-use super::{Parts, RowLoss, Share, put, short, weight_at};
+use super::{Parts, RowLoss, Share, put_gradient, short, weight_at};
 use crate::Rows;
 use crate::lane::{Arithmetic, Group, Lane, Span, Stream, To, walk, walk_large, walk_terms};
 use crate::math::{log1p_of_scaled, scaled_exp_of_minus, scaled_one};
@@ -101,9 +101,9 @@ impl RowLoss for Logits<'_> {
                 f32::NEG_INFINITY,
                 [targets],
                 #[inline(always)]
-                |x, [t], to| put(large, to, plain(large, x, t, large_scale)),
+                |x, [t], to| put_gradient(large, to, plain(large, x, t, large_scale)),
                 #[inline(always)]
-                |x, [t], to| put(g, to, plain(g, x, t, g.splat(scale))),
+                |x, [t], to| put_gradient(g, to, plain(g, x, t, g.splat(scale))),
             )
         } else {
             walk(
@@ -112,7 +112,9 @@ impl RowLoss for Logits<'_> {
                 0.0,
                 [targets, Stream::or(self.class_weights, 1.0), self.pos_weights],
                 #[inline(always)]
-                |x, [t, w, pos_weight], to| put(g, to, self.weighted(g, x, t, [w, pos_weight], g.splat(scale))),
+                |x, [t, w, pos_weight], to| {
+                    put_gradient(g, to, self.weighted(g, x, t, [w, pos_weight], g.splat(scale)))
+                },
             )
         };
         Parts::linear(loss)
@@ -126,30 +128,30 @@ impl RowLoss for Logits<'_> {
     fn terms<L: Lane>(&self, l: L, first: usize, mut span: Span<'_>, scale: f32, terms: &mut [f32]) {
         let (g, large) = (l.group(), l.large_group());
         let targets = Stream::Slice(self.targets.joined(first, terms.len()));
-        let to = (&mut span, terms);
+        let places = (&mut span, terms);
         if self.is_plain() {
             let large_scale = large.splat(scale);
             let of_units = {
                 #[inline(always)]
-                |x, [t]: [_; 1], to: To<'_>| put(large, to, plain(large, x, t, large_scale))
+                |x, [t]: [_; 1], to: To<'_>| put_gradient(large, to, plain(large, x, t, large_scale))
             };
             walk_terms(
                 l,
-                to,
+                places,
                 f32::NEG_INFINITY,
                 [targets],
                 (large, of_units),
                 #[inline(always)]
-                |x, [t], to| put(g, to, plain(g, x, t, g.splat(scale))),
+                |x, [t], to| put_gradient(g, to, plain(g, x, t, g.splat(scale))),
             );
         } else {
             let of_group = {
                 #[inline(always)]
                 |x, [t, pos_weight]: [_; 2], to: To<'_>| {
-                    put(g, to, self.weighted(g, x, t, [g.splat(1.0), pos_weight], g.splat(scale)))
+                    put_gradient(g, to, self.weighted(g, x, t, [g.splat(1.0), pos_weight], g.splat(scale)))
                 }
             };
-            walk_terms(l, to, 0.0, [targets, self.pos_weights], (g, of_group), of_group);
+            walk_terms(l, places, 0.0, [targets, self.pos_weights], (g, of_group), of_group);
         }
     }
 

@@ -221,13 +221,17 @@ fn sum_of_exps<L: Lane>(l: L, span: &mut Span<'_>, m: f32, leave: Leave, lane: O
         #[inline(always)]
         |x, [], to| {
             let distance = g.sub(of_group, x);
-            if leave == Leave::Distances {
-                to.put(g, distance);
-                return [scaled_exp_of_minus(g, distance)];
+            match leave {
+                Leave::Exps => {
+                    let e = scaled_exp_of_minus(g, distance);
+                    to.put(g, e);
+                    [e]
+                }
+                Leave::Distances => {
+                    to.put(g, distance);
+                    [scaled_exp_of_minus(g, distance)]
+                }
             }
-            let e = scaled_exp_of_minus(g, distance);
-            to.put(g, e);
-            [e]
         },
         #[inline(always)]
         |span, found| again(l, span, m, leave, lane.unwrap_or(found)),
@@ -394,10 +398,7 @@ impl Op for Times<'_> {
             0.0,
             [],
             #[inline(always)]
-            |x, [], to| {
-                to.put(l.group(), l.group().mul(x, factor));
-                []
-            },
+            |x, [], to| to.put(l.group(), l.group().mul(x, factor)),
         );
     }
 }
@@ -627,10 +628,7 @@ impl Short for SoftmaxBackward<'_> {
             0.0,
             [y],
             #[inline(always)]
-            |dy, [y], to| {
-                to.put(g, g.mul(y, g.sub(dy, dot)));
-                []
-            },
+            |dy, [y], to| to.put(g, g.mul(y, g.sub(dy, dot))),
         );
     }
     #[inline(always)]
@@ -699,10 +697,7 @@ impl Short for LogSoftmaxBackward<'_> {
             0.0,
             [y],
             #[inline(always)]
-            |dy, [y], to| {
-                to.put(g, g.sub(dy, g.mul(exp(g, y), sum)));
-                []
-            },
+            |dy, [y], to| to.put(g, g.sub(dy, g.mul(exp(g, y), sum))),
         );
     }
     #[inline(always)]

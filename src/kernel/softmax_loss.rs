@@ -279,10 +279,7 @@ impl RowLoss for Dense<'_> {
                 0.0,
                 streams,
                 #[inline(always)]
-                |e, [t, w], to| {
-                    to.put(g, slope.gradient(g, e, self.label_of_gradient(g, t, w)));
-                    []
-                },
+                |e, [t, w], to| to.put(g, slope.gradient(g, e, self.label_of_gradient(g, t, w))),
             );
         }
         Parts { linear: l.first(parts.linear), slope: l.first(parts.slope), r: l.first(parts.r) }
@@ -614,10 +611,7 @@ impl<'a> Smoothed<'a> {
                 0.0,
                 [weights],
                 #[inline(always)]
-                |e, [w], to| {
-                    to.put(g, slope.gradient(g, e, g.mul(w, g.splat(self.off))));
-                    []
-                },
+                |e, [w], to| to.put(g, slope.gradient(g, e, g.mul(w, g.splat(self.off)))),
             );
             if let Some(gradient) = exps.get_mut(class) {
                 *gradient = of_class;

@@ -134,7 +134,7 @@ impl<'a> Stream<'a> {
     pub(super) fn load_whole<L: Lane, G: Group<L>>(&self, g: G, at: Place) -> G::V {
         match *self {
             Self::Splat(x) => g.splat(x),
-            // Without a branch: what is loaded need not be before whatever it is for, for which there might be no register.
+            // Without a branch, so that the compiler may load it late: before it is needed, it would take a register.
             Self::Slice(slice) => load_of(g, whole_unit::<L, G>(slice, at.unit).unwrap_or(&NOTHING), at),
         }
     }
@@ -161,23 +161,24 @@ pub(crate) struct To<'a> {
     /// Empty where nothing is written.
     pub(super) row: &'a mut [f32],
     pub(super) at: Place,
-    /// Or at the end of the row.
+    /// Whether the unit is whole, or the group is at the end of the row.
     pub(super) is_whole: bool,
 }
 
 impl To<'_> {
-    /// To be called as soon as `y` is known: no register need hold it then.
+    /// To be called as soon as `y` is known: no register need hold it then. Gives the terms of a pass that has none.
     #[inline(always)]
-    pub(crate) fn put<L: Lane, G: Group<L>>(self, g: G, y: G::V) {
+    pub(crate) fn put<L: Lane, G: Group<L>>(self, g: G, y: G::V) -> [G::V; 0] {
         if self.is_whole {
             store_whole(g, self.row, self.at, y);
         } else if !self.row.is_empty() {
             store_part(g, self.row, self.at, y);
         }
+        []
     }
 }
 
-/// A unit that is not there.
+/// Loaded in place of a unit that is not there.
 static NOTHING: [Chunk; BLOCK / LANES] = [[0.0; LANES]; BLOCK / LANES];
 
 #[inline(always)]

@@ -11,12 +11,13 @@
 //! the length. What is missing at the end of a row is 0. The order depends on positions, and in
 //! [`walk_without`](super::walk_without) on which lane alone has reached 1; never on `Lane::N`.
 
-use super::{Arithmetic, Four, Grid, Group, LANE_NUMBERS, LANES, Lane, QUAD, QUADS, groups, units_of_block};
+use super::{Arithmetic, Four, Grid, Group, LANE_NUMBERS, LANES, Lane, QUAD, groups, units_of_block};
 
 /// `J` sums over a row.
 pub(super) struct Sums<L: Lane, const J: usize> {
-    /// Of the units of a block, until the next begins: what is added up then waits for nothing.
-    units: [[L::Wide; J]; QUADS],
+    /// Of the units of a block, which are added up only when the first of the next is there: then nothing waits for them.
+    first: [L::Wide; J],
+    second: [L::Wide; J],
     /// Of the blocks before.
     hi: [L::Wide; J],
     lo: [L::Wide; J],
@@ -28,11 +29,11 @@ impl<L: Lane, const J: usize> Sums<L, J> {
     #[inline(always)]
     pub(super) fn new(l: L) -> Self {
         let zero = [l.splat_wide(0.0); J];
-        Self { units: [zero; QUADS], hi: zero, lo: zero, ones: l.splat_wide(0.0) }
+        Self { first: zero, second: zero, hi: zero, lo: zero, ones: l.splat_wide(0.0) }
     }
 
-    /// The terms of the vectors `k` of a unit, of which the groups are given one by one. If there is a `one`, the first of them
-    /// are counted where they are that, and not added.
+    /// The terms of the vectors `k` of a unit, of which the groups are given one by one. Units come in order, from the first of
+    /// a block on. If there is a `one`, the first terms are counted where they are that, and not added.
     #[inline(always)]
     pub(super) fn add_unit<G: Group<L>>(
         &mut self,
@@ -54,14 +55,13 @@ impl<L: Lane, const J: usize> Sums<L, J> {
                 }
             }
         }
-        // Known when compiled where a block is one unit.
+        // Known at compile time where a block is one unit.
         let is_first = unit % units_of_block::<L, G>() == 0;
         if is_first {
             self.end_block(l, k);
         }
-        let [firsts, seconds] = &mut self.units;
-        let of_units = if is_first { firsts } else { seconds };
-        for (of_unit, &of_groups) in of_units.iter_mut().zip(&of_groups) {
+        let of_unit = if is_first { &mut self.first } else { &mut self.second };
+        for (of_unit, &of_groups) in of_unit.iter_mut().zip(&of_groups) {
             if let Some(of_unit) = of_unit.as_mut().get_mut(k) {
                 let [first, ..] = of_groups;
                 *of_unit = if groups::<L, G>() == 1 { first } else { Group::<L>::sum(Four(l), of_groups) };
@@ -69,11 +69,12 @@ impl<L: Lane, const J: usize> Sums<L, J> {
         }
     }
 
-    /// `hi + lo += ` the units, of which nothing is left.
+    /// `hi + lo += first + second` in the vectors `k`; both are 0 again.
     #[inline(always)]
     fn end_block(&mut self, l: L, k: usize) {
-        let [firsts, seconds] = &mut self.units;
-        for (((first, second), hi), lo) in firsts.iter_mut().zip(seconds).zip(&mut self.hi).zip(&mut self.lo) {
+        for (((first, second), hi), lo) in
+            self.first.iter_mut().zip(&mut self.second).zip(&mut self.hi).zip(&mut self.lo)
+        {
             let units = (first.as_mut().get_mut(k), second.as_mut().get_mut(k));
             let (Some(first), Some(second)) = units else { return };
             let (Some(hi), Some(lo)) = (hi.as_mut().get_mut(k), lo.as_mut().get_mut(k)) else { return };
@@ -83,7 +84,7 @@ impl<L: Lane, const J: usize> Sums<L, J> {
         }
     }
 
-    /// To be called when all units are there.
+    /// Adds the last block. To be called when all units are there.
     #[inline(always)]
     pub(super) fn end_row(&mut self, l: L) {
         for k in 0..LANES / L::N {

@@ -5,8 +5,8 @@ use super::sums::Sums;
 use super::{BLOCK, Chunk, Group, LANES, Lane, QUAD, QUADS, Span, Stream, groups, unit, units_of_block};
 use core::ops::Range;
 
-/// Calls `f` with every vector of the row and of the further inputs, group by group, and with a place to write to, if the
-/// row has somewhere; and returns the sums over the row of the `J` terms it gives.
+/// Calls `f` with the vectors of the row and of the further inputs, group by group, and with the place to write to, which
+/// is nowhere if the row is only read. Returns the sums over the row of the `J` terms that `f` gives.
 ///
 /// Past its end the row is padded with `fill` and each further input as it says; `f` must give terms of +0 there.
 #[inline(always)]
@@ -120,11 +120,11 @@ impl<const I: usize> Pass<'_, I> {
     ) -> Sums<L, J> {
         let len = span.read().len();
         let mut sums = Sums::<L, J>::new(l);
-        // Without lanes, the second loop serves all.
+        // Without lanes, the last loop serves all.
         let unrolled = if L::N == 1 || one.is_some() { 0 } else { len / BLOCK };
         for block in 0..unrolled {
             let units = units_of_block::<L, G>();
-            // Apart from the blocks: with many registers, the compiler takes them all at once.
+            // A loop of its own in each block: the compiler unrolls it where there are enough registers.
             for unit in block * units..(block + 1) * units {
                 add_unit(
                     g,
@@ -242,10 +242,7 @@ pub(crate) fn map_in_place<L: Lane>(
     if L::N == 1 || row.len() < LANES {
         let of_group = {
             #[inline(always)]
-            |x, []: [Vs<L>; 0], to: To<'_>| {
-                to.put(l.group(), of_group(x));
-                []
-            }
+            |x, []: [Vs<L>; 0], to: To<'_>| to.put(l.group(), of_group(x))
         };
         walk(l, &mut Span::in_place(row), 0.0, [], of_group);
         return;
@@ -301,10 +298,7 @@ pub(crate) fn map_streamed<L: Lane>(l: L, span: &mut Span<'_>, f: impl Fn(Vs<L>)
     let g = l.group();
     let f_of_walk = {
         #[inline(always)]
-        |x, []: [Vs<L>; 0], to: To<'_>| {
-            to.put(g, f(x));
-            []
-        }
+        |x, []: [Vs<L>; 0], to: To<'_>| to.put(g, f(x))
     };
     let load = {
         #[inline(always)]
