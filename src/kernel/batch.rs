@@ -1,11 +1,12 @@
 //! A loss over the rows of a table: one row after the other, or short rows many at once.
 
-use super::short::Layout;
-use super::softmax::Ahead;
+use super::short::{Held, Last, Layout, unchanged};
+use super::softmax::{Ahead, SMALL};
 use super::{IS_FIRMWARE, Parts, RowLoss, Table, share_of, short, uniform_share, weight_at};
 use crate::lane::{BLOCK, Chunk, Four, Group, LANES, Lane, Op, place};
 use crate::math::log1p_of_rest;
 use crate::{ClassIndices, Rows};
+use core::ops::Range;
 
 /// A [`RowLoss`] over a table.
 pub(crate) struct Batch<'a, 't, K> {
@@ -58,7 +59,12 @@ impl<K: RowLoss> Op for Batch<'_, '_, K> {
             taken = short;
             let Batch { row_weights, scale, .. } = *self;
             let mut short_rows = ShortRows { kernel, row_weights, is_uniform, scale, pending };
-            short::for_each_group(l, self.table, taken, &mut short_rows);
+            let first = if const { K::TAKES_BLOCKS } && is_uniform && scale.abs() >= SMALL {
+                short::for_each_block(l, self.table, taken, &mut short_rows)
+            } else {
+                0
+            };
+            short::for_each_group(l, self.table, first..taken, &mut short_rows);
         }
         if taken < rows {
             l.apart(&mut LongRows { batch: self, first: taken, pending });
@@ -143,7 +149,7 @@ impl<K: RowLoss> Op for JoinedRows<'_, '_, '_, '_, K> {
             kernel.terms(l, first, table.joined(first, joined), scale, terms);
             let terms = Rows::new(terms, classes);
             let mut add_up = AddUp { first, end: first + joined, rows, by_columns: K::TAKES_COLUMNS, pending };
-            short::for_each_group(l, &mut Table::ReadOnly(terms), joined, &mut add_up);
+            short::for_each_group(l, &mut Table::ReadOnly(terms), 0..joined, &mut add_up);
             first += joined;
         }
     }
@@ -160,23 +166,23 @@ struct AddUp<'a, 'p> {
     pending: &'a mut Pending<'p>,
 }
 
-impl short::Columns for AddUp<'_, '_> {
+impl<'a, 'p> short::Columns for AddUp<'a, 'p> {
     const IS_UNROLLED: bool = true;
+    const HAS_MAX: bool = false;
 
     fn fill(&self) -> Option<f32> {
         self.by_columns.then_some(0.0)
     }
 
     #[inline(always)]
-    fn columns<L: Lane, R: Group<L>>(
+    fn columns<L: Lane, R: Group<L>, Y: Layout<R>>(
         &mut self,
         r: R,
-        layout: impl Layout<R>,
+        layout: Y,
         row: usize,
         _: &Table<'_>,
-        columns: &mut [R::V],
-        _: &mut [R::V],
-    ) {
+        Held { columns, .. }: Held<'_, R::V>,
+    ) -> impl Last<L::V> + use<'a, 'p, L, R, Y> {
         let [linear] = if self.by_columns {
             layout.sums(r, columns, &mut short::Themselves)
         } else {
@@ -189,6 +195,7 @@ impl short::Columns for AddUp<'_, '_> {
         if Pending::are_due(end, self.rows) {
             self.pending.finish(r.base(), false, end);
         }
+        unchanged
     }
 }
 
@@ -201,8 +208,10 @@ struct ShortRows<'a, 'p, K> {
     pending: &'a mut Pending<'p>,
 }
 
-impl<K: RowLoss> short::Columns for ShortRows<'_, '_, K> {
+impl<'a, 'p, K: RowLoss> short::Columns for ShortRows<'a, 'p, K> {
     const IS_UNROLLED: bool = K::IS_UNROLLED;
+    const HAS_MAX: bool = K::HAS_LOG;
+    const HAS_WEIGHTS: bool = true;
 
     #[inline(always)]
     fn further(&self) -> Option<Rows<'_>> {
@@ -214,43 +223,42 @@ impl<K: RowLoss> short::Columns for ShortRows<'_, '_, K> {
     }
 
     #[inline(always)]
-    fn columns<L: Lane, R: Group<L>>(
+    fn columns<L: Lane, R: Group<L>, Y: Layout<R>>(
         &mut self,
         r: R,
-        layout: impl Layout<R>,
+        layout: Y,
         first: usize,
         table: &Table<'_>,
-        columns: &mut [R::V],
-        labels: &mut [R::V],
-    ) {
-        let (l, zero, rows) = (r.base(), r.splat(0.0), table.as_rows().rows());
+        held: Held<'_, R::V>,
+    ) -> impl Last<L::V> + use<'a, 'p, K, L, R, Y> {
+        let is_uniform = !Y::HAS_WEIGHTS || self.is_uniform;
+        let (l, rows) = (r.base(), table.as_rows().rows());
         if first.is_multiple_of(ROWS) {
             match self.kernel.classes() {
                 Some(classes) if rows > 1 => l.apart(&mut Marks { classes, first, to: self.pending.marks }),
                 _ => {}
             }
-            if !self.is_uniform {
+            if !is_uniform {
                 set_active_weights(self.kernel, self.row_weights, table.as_rows(), first, self.pending.weights);
             }
         }
         let marks = match self.kernel.classes() {
-            Some(classes) if rows == 1 => r.splat(classes.mark_at(first)),
+            Some(classes) if R::VECTORS == 1 && rows == 1 => r.splat(classes.mark_at(first)),
             _ => layout.spread(r, load(r, first, self.pending.marks)),
         };
-        let weights =
-            if self.is_uniform { r.splat(1.0) } else { layout.spread(r, load(r, first, self.pending.weights)) };
-        let parts = self.kernel.columns(r, layout, marks, columns, labels, r.mul(weights, r.splat(self.scale)));
-        self.pending.set_vectors(r, K::HAS_LOG, first, parts);
-        if !self.is_uniform {
-            // What is not active may be NaN.
-            let inactive = r.eq(weights, zero);
-            for column in columns {
-                *column = r.zero_where(inactive, *column);
-            }
-        }
+        let weights = if is_uniform { r.splat(1.0) } else { layout.spread(r, load(r, first, self.pending.weights)) };
+        let has_log = if Y::HAS_COLUMNS && held.columns.len() == 2 { K::HAS_LOG_OF_PAIR } else { K::HAS_LOG };
+        let (parts, last) = self.kernel.columns(r, layout, marks, held, r.mul(weights, r.splat(self.scale)));
+        self.pending.set_vectors(r, has_log, first, parts);
         let end = rows.min(first + R::VECTORS * L::N);
         if Pending::are_due(end, rows) {
-            self.pending.finish(l, K::HAS_LOG, end);
+            self.pending.finish(l, has_log, end);
+        }
+        #[inline(always)]
+        move |v: usize, i: usize, column: L::V| {
+            let column = last(v, i, column);
+            // What is not active may be NaN.
+            if is_uniform { column } else { l.zero_where(l.eq(r.at(weights, v), l.splat(0.0)), column) }
         }
     }
 }
@@ -329,14 +337,23 @@ struct Pending<'a> {
     sum: Sum,
 }
 
+/// Where the chunks of the rows from `row` on begin and end, and their vector in the first of them. They are looked for once:
+/// in a branch for each, the compiler would do there, vector by vector, what goes on before for all of them side by side.
+#[inline(always)]
+fn places<L: Lane, R: Group<L>>(row: usize) -> (Range<usize>, usize) {
+    let (chunk, k) = place::<L>(row % ROWS);
+    (chunk..chunk + (R::VECTORS * L::N).div_ceil(LANES), k)
+}
+
 /// The numbers of the rows from `row` on.
 #[inline(always)]
 fn load<L: Lane, R: Group<L>>(r: R, row: usize, numbers: &[Chunk]) -> R::V {
-    let l = r.base();
+    let (l, (chunks, first)) = (r.base(), places::<L, R>(row));
+    let Some(numbers) = numbers.get(chunks) else { return r.splat(0.0) };
     r.of(
         #[inline(always)]
         |v| {
-            let (chunk, k) = place::<L>((row + v * L::N) % ROWS);
+            let (chunk, k) = place::<L>((first + v) * L::N);
             numbers.get(chunk).map_or(l.splat(0.0), |chunk| l.load(chunk, k))
         },
     )
@@ -345,11 +362,13 @@ fn load<L: Lane, R: Group<L>>(r: R, row: usize, numbers: &[Chunk]) -> R::V {
 /// Puts what [`load`] takes.
 #[inline(always)]
 pub(super) fn store<L: Lane, R: Group<L>>(r: R, row: usize, numbers: R::V, to: &mut [Chunk]) {
+    let (chunks, first) = places::<L, R>(row);
+    let Some(to) = to.get_mut(chunks) else { return };
     r.for_each(
         numbers,
         #[inline(always)]
         |v, numbers| {
-            let (chunk, k) = place::<L>((row + v * L::N) % ROWS);
+            let (chunk, k) = place::<L>((first + v) * L::N);
             if let Some(chunk) = to.get_mut(chunk) {
                 r.base().store(numbers, chunk, k);
             }

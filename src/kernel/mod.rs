@@ -13,8 +13,8 @@ mod table;
 use crate::lane::{Group, Lane, Op, Span, To};
 use crate::{ClassIndices, Rows};
 pub(crate) use batch::Batch;
-use short::Layout;
 pub(crate) use short::Short;
+use short::{Held, Last, Layout};
 use softmax::Ahead;
 pub(crate) use table::Table;
 
@@ -60,7 +60,8 @@ impl<M: Short> Op for ForEachRowOrGroup<'_, '_, M> {
     fn run<L: Lane>(&mut self, l: L) {
         let mut map = OfMap(&self.map);
         let taken = short::taken::<L>(self.table.as_rows(), M::WAITS);
-        short::for_each_group(l, self.table, taken, &mut map);
+        let first = if const { M::TAKES_BLOCKS } { short::for_each_block(l, self.table, taken, &mut map) } else { 0 };
+        short::for_each_group(l, self.table, first..taken, &mut map);
         let mut look = None;
         for row in taken..self.table.as_rows().rows() {
             let (span, next) = self.table.span_and_next(row);
@@ -72,8 +73,9 @@ impl<M: Short> Op for ForEachRowOrGroup<'_, '_, M> {
 /// A [`Short`] with columns.
 struct OfMap<'m, M>(&'m M);
 
-impl<M: Short> short::Columns for OfMap<'_, M> {
+impl<'m, M: Short> short::Columns for OfMap<'m, M> {
     const IS_UNROLLED: bool = true;
+    const HAS_MAX: bool = M::HAS_MAX;
 
     #[inline(always)]
     fn further(&self) -> Option<Rows<'_>> {
@@ -85,16 +87,15 @@ impl<M: Short> short::Columns for OfMap<'_, M> {
     }
 
     #[inline(always)]
-    fn columns<L: Lane, R: Group<L>>(
+    fn columns<L: Lane, R: Group<L>, Y: Layout<R>>(
         &mut self,
         r: R,
-        layout: impl Layout<R>,
+        layout: Y,
         first: usize,
         _: &Table<'_>,
-        columns: &mut [R::V],
-        further: &mut [R::V],
-    ) {
-        self.0.columns(r, layout, first, columns, further);
+        held: Held<'_, R::V>,
+    ) -> impl Last<L::V> + use<'m, M, L, R, Y> {
+        self.0.columns(r, layout, first, held)
     }
 }
 
@@ -125,10 +126,14 @@ fn put_gradient<L: Lane, G: Group<L>>(g: G, to: To<'_>, (gradient, loss): (G::V,
 pub(crate) trait RowLoss {
     /// Whether [`Parts`] have a logarithm. Such losses have a maximum and a sum too, and so wait as in [`short::taken`].
     const HAS_LOG: bool = false;
+    /// Whether those of two columns have.
+    const HAS_LOG_OF_PAIR: bool = Self::HAS_LOG;
     /// Whether it has [`columns`](Self::columns).
     const TAKES_COLUMNS: bool = false;
     /// Whether those are short enough to be unrolled.
     const IS_UNROLLED: bool = false;
+    /// As [`short::Columns::TAKES_BLOCKS`].
+    const TAKES_BLOCKS: bool = false;
     /// Whether it may have [`terms`](Self::terms).
     const MAY_HAVE_TERMS: bool = false;
 
@@ -174,19 +179,18 @@ pub(crate) trait RowLoss {
         f32::NEG_INFINITY
     }
 
-    /// The losses of short rows. Their columns, or the vectors of one row along the lanes, receive the gradient times
-    /// `scale`. What an ignored row is given does not matter.
-    fn columns<L: Lane, R: Group<L>>(
+    /// The losses of short rows, and what is to be done with each vector before it is written, as in
+    /// [`short::Columns::columns`]: it receives the gradient times `scale`. What an ignored row is given does not matter.
+    fn columns<L: Lane, R: Group<L>, Y: Layout<R>>(
         &self,
         r: R,
-        _layout: impl Layout<R>,
+        _layout: Y,
         _marks: R::V,
-        _columns: &mut [R::V],
-        _labels: &mut [R::V],
+        _held: Held<'_, R::V>,
         _scale: R::V,
-    ) -> Parts<R::V> {
+    ) -> (Parts<R::V>, impl Last<L::V> + use<Self, L, R, Y>) {
         let nan = r.splat(f32::NAN);
-        Parts { linear: nan, slope: nan, r: nan }
+        (Parts { linear: nan, slope: nan, r: nan }, short::unchanged)
     }
 }
 

@@ -15,7 +15,7 @@ use super::batch::ROWS;
 use super::softmax::{Ahead, rest_of_all};
 use crate::Rows;
 use crate::lane::{
-    Arithmetic, BLOCK, COLUMNS, Four, Grid, Group, LANES, Lane, Op, Span, Stream, counted, place, two_sum,
+    Arithmetic, BLOCK, COLUMNS, Eight, Four, Grid, Group, LANES, Lane, Op, Span, Stream, counted, place, two_sum,
 };
 use crate::math::{scaled_exp_of_minus, scaled_one};
 use core::ops::Range;
@@ -31,6 +31,10 @@ const LONGEST: usize = BLOCK;
 pub(crate) trait Short {
     /// As in [`taken`].
     const WAITS: bool;
+    /// As [`Columns::HAS_MAX`].
+    const HAS_MAX: bool = Self::WAITS;
+    /// Whether it is made for [`for_each_block`] too.
+    const TAKES_BLOCKS: bool = false;
 
     /// What it does to a long row.
     fn row<L: Lane>(&self, l: L, row: usize, span: Span<'_>, ahead: Ahead<'_>);
@@ -42,15 +46,14 @@ pub(crate) trait Short {
     fn fill(&self) -> f32 {
         f32::NEG_INFINITY
     }
-    /// `row` is the first of those in `columns`.
-    fn columns<L: Lane, R: Group<L>>(
+    /// As [`Columns::columns`].
+    fn columns<L: Lane, R: Group<L>, Y: Layout<R>>(
         &self,
         r: R,
-        layout: impl Layout<R>,
-        row: usize,
-        columns: &mut [R::V],
-        further: &mut [R::V],
-    );
+        layout: Y,
+        first: usize,
+        held: Held<'_, R::V>,
+    ) -> impl Last<L::V> + use<Self, L, R, Y>;
 }
 
 /// How many lanes the rows of a table fill. `waits` is as in [`taken`].
@@ -83,6 +86,10 @@ pub(super) fn taken<L: Lane>(rows: Rows<'_>, waits: bool) -> usize {
 pub(super) trait Columns {
     /// Whether it is short enough to be unrolled.
     const IS_UNROLLED: bool = false;
+    /// Whether it takes the largest element of each row.
+    const HAS_MAX: bool;
+    /// Whether rows or classes may have weights other than 1.
+    const HAS_WEIGHTS: bool = false;
 
     /// A table of the same shape that is read too.
     fn further(&self) -> Option<Rows<'_>> {
@@ -91,17 +98,36 @@ pub(super) trait Columns {
     /// What stands behind the end of a row along the lanes, so that its terms there are +0; 0 of a further table. None:
     /// a row alone does not go that way.
     fn fill(&self) -> Option<f32>;
-    /// `first` is the number of the first row, and the table is as it stands. `further` are the columns of the further
-    /// one, if there is one.
-    fn columns<L: Lane, R: Group<L>>(
+    /// `first` is the number of the first row, and the table is as it stands. What it gives is for
+    /// what is written.
+    fn columns<L: Lane, R: Group<L>, Y: Layout<R>>(
         &mut self,
         r: R,
-        layout: impl Layout<R>,
+        layout: Y,
         first: usize,
         table: &Table<'_>,
-        columns: &mut [R::V],
-        further: &mut [R::V],
-    );
+        held: Held<'_, R::V>,
+    ) -> impl Last<L::V> + use<Self, L, R, Y>;
+}
+
+/// What vectors hold of some rows.
+pub(crate) struct Held<'a, V> {
+    /// The largest element of each row, if that is asked for.
+    pub(super) max: V,
+    pub(super) columns: &'a mut [V],
+    /// The columns of the further table, if there is one, or as many to be used otherwise.
+    pub(super) further: &'a mut [V],
+}
+
+/// What is to be done with a vector of a column before it is written, from its position in its group and the column.
+pub(crate) trait Last<V>: Fn(usize, usize, V) -> V {}
+
+impl<V, F: Fn(usize, usize, V) -> V> Last<V> for F {}
+
+/// Columns that are as they should be.
+#[inline(always)]
+pub(super) fn unchanged<V>(_: usize, _: usize, column: V) -> V {
+    column
 }
 
 /// Gives `f` the columns of the first rows, `end` of them, and writes what it leaves in them.
@@ -109,14 +135,19 @@ pub(super) trait Columns {
 /// Each way has a function of its own, with registers and a stack of its own: all in one would also take several times
 /// as long to compile. What is constant comes first, so that what is never called is not compiled.
 #[inline(always)]
-pub(super) fn for_each_group<L: Lane, F: Columns>(l: L, table: &mut Table<'_>, end: usize, f: &mut F) {
+pub(super) fn for_each_group<L: Lane, F: Columns>(l: L, table: &mut Table<'_>, rows: Range<usize>, f: &mut F) {
     let classes = table.as_rows().classes();
-    // A row that is left over has the lanes to itself.
-    let fill = if L::N > 1 && end % L::N == 1 && classes <= SHORT { f.fill() } else { None };
-    let (mut first, end) = (0, end - usize::from(fill.is_some()));
+    // A row that is left over has the lanes to itself, unless it is so short that it has formulas of its own.
+    let end = rows.end;
+    let fill = if L::N > 1 && end % L::N == 1 && (3..=SHORT).contains(&classes) { f.fill() } else { None };
+    let (mut first, end) = (rows.start, end - usize::from(fill.is_some()));
     // What is pending of a batch has room for `ROWS`.
-    if const { L::N > 1 && 4 * L::N <= ROWS } && classes == 2 && end >= 4 * L::N && table.is_gapless_with(f.further()) {
-        first = l.apart(&mut RowsOfTwo { table, end, f });
+    if const { L::N > 1 && 4 * L::N <= ROWS }
+        && classes == 2
+        && first + 4 * L::N <= end
+        && table.is_gapless_with(f.further())
+    {
+        first = l.apart(&mut RowsOfTwo::<_, true> { table, rows: first..end, f });
     }
     if first < end {
         // The commonest heads have code of their own, without loops over columns, if it is not too long for that.
@@ -133,6 +164,30 @@ pub(super) fn for_each_group<L: Lane, F: Columns>(l: L, table: &mut Table<'_>, e
     {
         l.apart(&mut RowAlong { table, row: end, fill, f });
     }
+}
+
+/// Gives `f` the columns of whole blocks of the first rows, `end` of them, as [`for_each_group`] does. How many rows that
+/// were.
+#[inline(always)]
+pub(super) fn for_each_block<L: Lane, F: Columns>(l: L, table: &mut Table<'_>, end: usize, f: &mut F) -> usize {
+    // What is pending of a batch has room for `ROWS`.
+    if const { L::N == 1 || 4 * L::N > ROWS } || end < 4 * L::N {
+        return 0;
+    }
+    match table.as_rows().classes() {
+        2 if const { F::HAS_WEIGHTS } && table.is_gapless_with(f.further()) => {
+            l.apart(&mut RowsOfTwo::<_, false> { table, rows: 0..end, f })
+        }
+        10 if const { takes_block::<L>() } && table.is_gapless_with(f.further()) => {
+            l.apart(&mut Blocks::<_, 10> { table, end, f })
+        }
+        _ => 0,
+    }
+}
+
+/// Not where vectors are long, as has not been measured.
+const fn takes_block<L: Lane>() -> bool {
+    L::N <= 8
 }
 
 #[inline(always)]
@@ -167,8 +222,12 @@ impl<F: Columns, const MOST: usize> Op for SideBySideRows<'_, '_, F, MOST> {
             if let Some(rows) = f.further() {
                 read::<L, MOST>(l, rows, row, further);
             }
-            f.columns(l, SideBySide, row, table, columns, further);
+            let max = if F::HAS_MAX { max(l, SideBySide::<true>, columns) } else { l.splat(0.0) };
+            let last = f.columns(l, SideBySide::<true>, row, table, Held { max, columns, further });
             if let Some((data, stride)) = table.write_from(row) {
+                for (i, column) in columns.iter_mut().enumerate() {
+                    *column = last(0, i, *column);
+                }
                 let stride = stride_of::<MOST>(stride);
                 store::<L, MOST>(l, columns, data, Grid { stride, rows: end - row });
             }
@@ -219,10 +278,11 @@ impl<F: Columns> RowAlong<'_, '_, F> {
             load_row(l, rows.row(row), 0.0, further);
         }
         let layout = Along { classes: table.as_rows().classes() };
-        f.columns(l, layout, row, table, elements, further);
+        let max = if F::HAS_MAX { max(l, layout, elements) } else { l.splat(0.0) };
+        let last = f.columns(l, layout, row, table, Held { max, columns: elements, further });
         let (mut span, _) = table.span_and_next(row);
         for (i, &vector) in elements.iter().enumerate() {
-            l.store_part(vector, span.write().get_mut(i * L::N..).unwrap_or_default());
+            l.store_part(last(0, i, vector), span.write().get_mut(i * L::N..).unwrap_or_default());
         }
     }
 }
@@ -234,31 +294,111 @@ fn load_row<L: Lane>(l: L, row: &[f32], fill: f32, vectors: &mut [L::V]) {
     }
 }
 
-/// Four vectors of rows at a time, where there are no gaps between rows, since two columns are too few to fill the time
-/// that one operation waits for another. How many rows of the first `end` that were.
-struct RowsOfTwo<'a, 't, F> {
+/// Four vectors of rows at a time.
+struct Blocks<'a, 't, F, const MOST: usize> {
     table: &'a mut Table<'t>,
     end: usize,
     f: &'a mut F,
 }
 
-impl<F: Columns> Op for RowsOfTwo<'_, '_, F> {
+impl<F: Columns, const MOST: usize> Op for Blocks<'_, '_, F, MOST> {
     type Out = usize;
 
     #[inline(always)]
     fn run<L: Lane>(&mut self, l: L) -> usize {
         let Self { ref mut table, end, ref mut f } = *self;
-        let chunks = 8 * L::N / LANES;
+        let (r, classes) = (Four(l), if MOST < SHORT { MOST } else { table.as_rows().classes() });
+        let (mut columns, mut further, mut of_vector) =
+            ([r.splat(0.0); MOST], [r.splat(0.0); MOST], [l.splat(0.0); MOST]);
+        let all = (columns.get_mut(..classes), further.get_mut(..classes), of_vector.get_mut(..classes));
+        let (Some(columns), Some(further), Some(of_vector)) = all else { return 0 };
         let mut row = 0;
         while row + 4 * L::N <= end {
-            let mut columns = read_pairs(l, table.as_rows(), row);
-            let mut further = match f.further() {
-                Some(rows) => read_pairs(l, rows, row),
-                None => [[l.splat(0.0); 4]; 2],
-            };
-            f.columns::<L, _>(Four(l), SideBySide, row, table, &mut columns, &mut further);
+            let mut largest = r.splat(0.0);
+            for v in 0..4 {
+                read::<L, MOST>(l, table.as_rows(), row + v * L::N, of_vector);
+                if F::HAS_MAX {
+                    Group::<L>::set(r, &mut largest, v, max(l, SideBySide::<false>, of_vector));
+                }
+                spread::<L, _>(r, of_vector, v, columns);
+                if let Some(rows) = f.further() {
+                    read::<L, MOST>(l, rows, row + v * L::N, of_vector);
+                    spread::<L, _>(r, of_vector, v, further);
+                }
+            }
+            let last =
+                f.columns::<L, _, _>(r, SideBySide::<false>, row, table, Held { max: largest, columns, further });
+            // What all vectors are written to is found at once: in branches of their own, the compiler would do there, vector
+            // by vector, what goes on before for all of them side by side.
+            let size = L::N * MOST;
             if let Some((data, _)) = table.write_from(row) {
-                let Some(data) = data.as_chunks_mut().0.get_mut(..chunks) else { break };
+                let Some(data) = data.get_mut(..4 * size) else { break };
+                Group::<L>::for_each(
+                    r,
+                    largest,
+                    #[inline(always)]
+                    |v, _| {
+                        let mut of_vector = [l.splat(0.0); MOST];
+                        for (i, of_vector) in of_vector.iter_mut().enumerate() {
+                            if let Some(&column) = columns.get(i) {
+                                *of_vector = last(v, i, Group::<L>::at(r, column, v));
+                            }
+                        }
+                        if let Some(data) = data.get_mut(v * size..(v + 1) * size) {
+                            store::<L, MOST>(l, &of_vector, data, Grid { stride: MOST, rows: L::N });
+                        }
+                    },
+                );
+            }
+            row += 4 * L::N;
+        }
+        row
+    }
+}
+
+/// Puts the columns of a vector of rows among those of others.
+#[inline(always)]
+fn spread<L: Lane, R: Group<L>>(r: R, of_vector: &[L::V], v: usize, columns: &mut [R::V]) {
+    for (i, column) in columns.iter_mut().enumerate() {
+        if let Some(&of_vector) = of_vector.get(i) {
+            r.set(column, v, of_vector);
+        }
+    }
+}
+
+/// Some vectors of rows at a time, where there are no gaps between rows, since two columns are too few to fill the time
+/// that one operation waits for another. Up to which row that was.
+struct RowsOfTwo<'a, 't, F, const HAS_WEIGHTS: bool> {
+    table: &'a mut Table<'t>,
+    rows: Range<usize>,
+    f: &'a mut F,
+}
+
+impl<F: Columns, const HAS_WEIGHTS: bool> Op for RowsOfTwo<'_, '_, F, HAS_WEIGHTS> {
+    type Out = usize;
+
+    #[inline(always)]
+    fn run<L: Lane>(&mut self, l: L) -> usize {
+        if const { !HAS_WEIGHTS && takes_block::<L>() } { self.groups(l, Eight(l)) } else { self.groups(l, Four(l)) }
+    }
+}
+
+impl<F: Columns, const HAS_WEIGHTS: bool> RowsOfTwo<'_, '_, F, HAS_WEIGHTS> {
+    #[inline(always)]
+    fn groups<L: Lane, R: Group<L>>(&mut self, l: L, r: R) -> usize {
+        let Self { ref mut table, ref rows, ref mut f } = *self;
+        let (step, layout) = (R::VECTORS * L::N, SideBySide::<HAS_WEIGHTS>);
+        let mut row = rows.start;
+        while row + step <= rows.end {
+            let columns = &mut read_pairs::<L, R>(r, table.as_rows(), row);
+            let further = &mut match f.further() {
+                Some(rows) => read_pairs::<L, R>(r, rows, row),
+                None => [r.splat(0.0); 2],
+            };
+            let max = if F::HAS_MAX { max(r, layout, columns) } else { r.splat(0.0) };
+            let last = f.columns::<L, R, _>(r, layout, row, table, Held { max, columns, further });
+            if let Some((data, _)) = table.write_from(row) {
+                let Some(data) = data.as_chunks_mut().0.get_mut(..2 * step / LANES) else { break };
                 let mut put = {
                     #[inline(always)]
                     |vector, i| {
@@ -268,40 +408,48 @@ impl<F: Columns> Op for RowsOfTwo<'_, '_, F> {
                         }
                     }
                 };
-                let [first, second] = columns;
-                for v in 0..4 {
-                    if let (Some(&first), Some(&second)) = (first.get(v), second.get(v)) {
-                        let [low, high] = l.interleaved(first, second);
+                let [first, second] = *columns;
+                r.for_each(
+                    first,
+                    #[inline(always)]
+                    |v, first| {
+                        let [low, high] = l.interleaved(last(v, 0, first), last(v, 1, r.at(second, v)));
                         put(low, 2 * v);
                         put(high, 2 * v + 1);
-                    }
-                }
+                    },
+                );
             }
-            row += 4 * L::N;
+            row += step;
         }
         row
     }
 }
 
-/// Two columns of four vectors of rows, between which there are no gaps.
+/// Two columns of some vectors of rows, between which there are no gaps.
 #[inline(always)]
-fn read_pairs<L: Lane>(l: L, rows: Rows<'_>, row: usize) -> [[L::V; 4]; 2] {
-    let data = rows.data_from(row).0.as_chunks().0;
-    let pair = {
+fn read_pairs<L: Lane, R: Group<L>>(r: R, rows: Rows<'_>, row: usize) -> [R::V; 2] {
+    let (l, data) = (r.base(), rows.data_from(row).0.as_chunks().0);
+    // Looked for once, as what is pending is.
+    let Some(data) = data.get(..2 * R::VECTORS * L::N / LANES) else { return [r.splat(0.0); 2] };
+    let vector = {
         #[inline(always)]
-        |v: usize| {
-            let vector = {
-                #[inline(always)]
-                |i| {
-                    let (chunk, k) = place::<L>(i * L::N);
-                    data.get(chunk).map_or(l.splat(0.0), |chunk| l.load(chunk, k))
-                }
-            };
-            l.deinterleaved(vector(2 * v), vector(2 * v + 1))
+        |i| {
+            let (chunk, k) = place::<L>(i * L::N);
+            data.get(chunk).map_or(l.splat(0.0), |chunk| l.load(chunk, k))
         }
     };
-    let [[a, b], [c, d], [e, f], [g, h]] = [pair(0), pair(1), pair(2), pair(3)];
-    [[a, c, e, g], [b, d, f, h]]
+    let mut columns = [r.splat(0.0); 2];
+    let [first, second] = &mut columns;
+    r.for_each(
+        r.splat(0.0),
+        #[inline(always)]
+        |v, _| {
+            let [even, odd] = l.deinterleaved(vector(2 * v), vector(2 * v + 1));
+            r.set(first, v, even);
+            r.set(second, v, odd);
+        },
+    );
+    columns
 }
 
 /// Whether columns, at most `MOST`, are read and written by functions that the kernels share: those of long rows, and of
@@ -625,31 +773,73 @@ impl<R: Arithmetic> Terms<R, 1> for Exps<R> {
     }
 }
 
+/// Scaled exponentials, 0 where they are 1, and how many are not.
+struct Counted<R: Arithmetic> {
+    others: R::V,
+}
+
+impl<R: Arithmetic> Terms<R, 1> for Counted<R> {
+    #[inline(always)]
+    fn of<G: Group<R>>(&mut self, g: G, _: usize, e: G::V) -> (G::V, [G::V; 1]) {
+        let (r, is_one) = (g.base(), g.eq(e, g.splat(scaled_one::<G>())));
+        g.for_each(
+            g.zero_where(is_one, g.splat(1.0)),
+            #[inline(always)]
+            |_, other| self.others = r.add(self.others, other),
+        );
+        (e, [g.zero_where(is_one, e)])
+    }
+}
+
 /// r of each row, (1) of [`softmax`](super::softmax). Scaled exponentials are left in the columns if they are to be kept.
 #[inline(always)]
 pub(super) fn rest<L: Lane, R: Group<L>, Y: Layout<R>>(
     l: R,
     layout: Y,
-    columns: &mut [R::V],
-    m: R::V,
+    Held { max: m, columns, further }: &mut Held<'_, R::V>,
     keep: bool,
 ) -> R::V {
-    // Of two columns, the less is the sum: neither is compared with 1 and counted.
-    if let (true, [x, y]) = (Y::HAS_COLUMNS, &mut *columns) {
-        let of_x = scaled_exp_of_minus(l, l.sub(m, *x));
-        let of_y = scaled_exp_of_minus(l, l.sub(m, *y));
-        if keep {
-            (*x, *y) = (of_x, of_y);
-        }
-        // Both are there, even if one is NaN.
-        let (less, more) = (l.min(of_x, of_y), l.max(of_y, of_x));
-        // The larger is 1, but for 0 and NaN.
-        let ones = l.select(l.eq(more, l.splat(scaled_one::<R>())), l.splat(1.0), more);
-        return rest_of_all(l, ones, less);
+    let m = *m;
+    if let (true, [x, y]) = (Y::HAS_COLUMNS, &mut **columns) {
+        return rest_of_pair(l, [x, y], m, keep);
+    }
+    if R::VECTORS > 1 {
+        let exps = if keep {
+            for x in columns.iter_mut() {
+                *x = scaled_exp_of_minus(l, l.sub(m, *x));
+            }
+            columns
+        } else {
+            for (i, &x) in columns.iter().enumerate() {
+                if let Some(e) = further.get_mut(i) {
+                    *e = scaled_exp_of_minus(l, l.sub(m, x));
+                }
+            }
+            further
+        };
+        let mut counts = Counted::<R> { others: l.splat(0.0) };
+        let [sum] = layout.sums::<L, 1>(l, exps, &mut counts);
+        let ones = l.sub(l.splat(exps.len() as f32), counts.others);
+        return rest_of_all(l, ones, sum);
     }
     let mut exps = Exps { m, ones: l.splat(0.0), keep };
     let [sum] = layout.sums::<L, 1>(l, columns, &mut exps);
     rest_of_all(l, ones_of(l, layout, exps.ones), sum)
+}
+
+/// [`rest`] of two columns, with one exponential, as that of the larger is 1.
+#[inline(always)]
+fn rest_of_pair<A: Arithmetic>(l: A, [x, y]: [&mut A::V; 2], m: A::V, keep: bool) -> A::V {
+    let (zero, one) = (l.splat(0.0), l.splat(scaled_one::<A>()));
+    let (of_x, of_y) = (l.sub(m, *x), l.sub(m, *y));
+    // One of them is 0, or one is NaN, or both are infinite: where both columns are -inf.
+    let e = scaled_exp_of_minus(l, l.add(of_x, of_y));
+    if keep {
+        let x_is_less = l.gt(of_x, zero);
+        (*x, *y) = (l.select(x_is_less, e, one), l.select(x_is_less, one, e));
+    }
+    let missing = l.min(l.min(of_x, of_y), l.splat(1.0));
+    l.mul_sub(e, l.splat(1.0 / scaled_one::<A>()), missing)
 }
 
 /// How many ones each row has, of what [`count_ones`] counted.

@@ -13,7 +13,7 @@
 //! most twice the larger of the two products with sigmoids, so what is rounded away is small beside that.
 
 use super::elementwise::{abs, neg};
-use super::short::{Layout, columns_of, weights_of};
+use super::short::{Held, Last, Layout, columns_of, unchanged, weights_of};
 use super::softmax::Ahead;
 use super::{Parts, RowLoss, Share, put_gradient, short, weight_at};
 use crate::Rows;
@@ -65,7 +65,7 @@ impl Logits<'_> {
     }
 }
 
-impl RowLoss for Logits<'_> {
+impl<'a> RowLoss for Logits<'a> {
     const TAKES_COLUMNS: bool = true;
     const MAY_HAVE_TERMS: bool = true;
 
@@ -161,21 +161,20 @@ impl RowLoss for Logits<'_> {
     }
 
     #[inline(always)]
-    fn columns<L: Lane, R: Group<L>>(
+    fn columns<L: Lane, R: Group<L>, Y: Layout<R>>(
         &self,
         r: R,
-        layout: impl Layout<R>,
+        layout: Y,
         _: R::V,
-        columns: &mut [R::V],
-        targets: &mut [R::V],
+        Held { columns, further: targets, .. }: Held<'_, R::V>,
         scale: R::V,
-    ) -> Parts<R::V> {
+    ) -> (Parts<R::V>, impl Last<L::V> + use<'a, L, R, Y>) {
         let [linear] = if self.is_plain() {
             layout.sums(r, columns, &mut Plain::<R> { targets, scale })
         } else {
             layout.sums(r, columns, &mut Weighted::<R, _> { loss: self, layout, targets, scale })
         };
-        Parts { linear, slope: r.splat(0.0), r: r.splat(0.0) }
+        (Parts { linear, slope: r.splat(0.0), r: r.splat(0.0) }, unchanged)
     }
 }
 

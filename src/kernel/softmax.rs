@@ -21,13 +21,15 @@
 //! A row of -inf alone has c = 0 and so r = -1, which no other row has; a NaN, or +inf - +inf, makes r NaN.
 
 use super::elementwise::abs;
-use super::short::{self, Layout, Short, columns_of};
+use super::short::{self, Held, Last, Layout, Short, columns_of, unchanged};
 use super::{IS_FIRMWARE, Table, weight_at};
 use crate::lane::{
     Arithmetic, Group, LANES, Lane, Largest, Op, Span, Stream, map_in_place, map_streamed, sum_of_lane, two_sum, walk,
     walk_without,
 };
-use crate::math::{OVER_TWO_64, exp, exp_nonpos, factor, log1p_of_rest, scaled_exp_of_minus, scaled_one};
+use crate::math::{
+    OVER_TWO_64, exp, exp_nonpos, factor, log1p_of_rest, log1p_of_unit, scaled_exp_of_minus, scaled_one,
+};
 use crate::{EmptyRow, Rows};
 
 /// What one look at a row finds: m, and for a long row r.
@@ -302,8 +304,18 @@ pub(super) fn rest_of_all<A: Arithmetic>(l: A, ones: A::V, sum: A::V) -> A::V {
 #[inline(always)]
 pub(super) fn inverse_of<A: Arithmetic>(l: A, r: A::V) -> A::V {
     let one = l.splat(1.0);
-    let sum = l.add(one, r);
-    let (larger, smaller) = (l.max(one, r), l.min(r, one));
+    inverse_of_sum(l, l.max(one, r), l.min(r, one))
+}
+
+/// [`inverse_of`] for r <= 1.
+#[inline(always)]
+pub(super) fn inverse_of_pair<A: Arithmetic>(l: A, r: A::V) -> A::V {
+    inverse_of_sum(l, l.splat(1.0), r)
+}
+
+#[inline(always)]
+fn inverse_of_sum<A: Arithmetic>(l: A, larger: A::V, smaller: A::V) -> A::V {
+    let sum = l.add(larger, smaller);
     let gained = l.sub(l.sub(sum, larger), smaller);
     let inverse = l.div(l.splat(1.0 / factor::<A>()), sum);
     l.mul_add(inverse, l.mul(l.mul(gained, l.splat(factor::<A>())), inverse), inverse)
@@ -316,7 +328,7 @@ pub(super) fn inverse_of_row<L: Lane>(l: L, r: f32) -> f32 {
 }
 
 /// Factors below this are small: 2^-64 and the inverse of 2^33, times less, might be subnormal.
-const SMALL: f32 = 1.0 / 268_435_456.0;
+pub(super) const SMALL: f32 = 1.0 / 268_435_456.0;
 
 /// What turns a scaled `e` into `factor * e / (1 + r)`, of which the rounding of small results is the last: the factor by
 /// 2^64, or one after the other where that would lose digits.
@@ -338,6 +350,30 @@ impl<A: Arithmetic> Rescale<A> {
         Self { first, second: l.select(is_small, over_two_64, one) }
     }
 
+    /// Of short rows: in one step where there are no weights, and so no small factors.
+    #[inline(always)]
+    pub(super) fn for_rows<R: Arithmetic, Y: Layout<R>>(l: A, factor: A::V, inverse: A::V) -> Self {
+        if Y::HAS_WEIGHTS {
+            return Self::new(l, factor, inverse);
+        }
+        Self { first: l.mul(inverse, l.mul(factor, l.splat(OVER_TWO_64))), second: l.splat(1.0) }
+    }
+
+    /// Changes nothing.
+    #[inline(always)]
+    pub(super) fn none(l: A) -> Self {
+        Self { first: l.splat(1.0), second: l.splat(1.0) }
+    }
+
+    /// That of one vector of a group.
+    #[inline(always)]
+    pub(super) fn at<L: Arithmetic>(&self, r: A, v: usize) -> Rescale<L>
+    where
+        A: Group<L>,
+    {
+        Rescale { first: r.at(self.first, v), second: r.at(self.second, v) }
+    }
+
     /// The same in each vector of a group.
     #[inline(always)]
     pub(super) fn repeat<G: Group<A>>(self, g: G) -> Rescale<G> {
@@ -347,6 +383,12 @@ impl<A: Arithmetic> Rescale<A> {
     #[inline(always)]
     pub(super) fn apply(self, l: A, e: A::V) -> A::V {
         l.mul(l.mul(e, self.first), self.second)
+    }
+
+    /// After [`for_rows`](Self::for_rows).
+    #[inline(always)]
+    pub(super) fn apply_for_rows<R: Arithmetic, Y: Layout<R>>(self, l: A, e: A::V) -> A::V {
+        if Y::HAS_WEIGHTS { self.apply(l, e) } else { l.mul(e, self.first) }
     }
 }
 
@@ -419,8 +461,9 @@ pub(crate) struct Softmax<'a> {
     pub(crate) factors: Option<&'a [f32]>,
 }
 
-impl Short for Softmax<'_> {
+impl<'a> Short for Softmax<'a> {
     const WAITS: bool = true;
+    const TAKES_BLOCKS: bool = true;
 
     #[inline(always)]
     fn row<L: Lane>(&self, l: L, row: usize, mut span: Span<'_>, mut ahead: Ahead<'_>) {
@@ -433,29 +476,27 @@ impl Short for Softmax<'_> {
     }
 
     #[inline(always)]
-    fn columns<L: Lane, R: Group<L>>(
+    fn columns<L: Lane, R: Group<L>, Y: Layout<R>>(
         &self,
-        l: R,
-        layout: impl Layout<R>,
-        row: usize,
-        columns: &mut [R::V],
-        _: &mut [R::V],
-    ) {
-        let m = short::max(l, layout, columns);
-        let r = short::rest(l, layout, columns, m, true);
-        let inverse = unless_empty(l, self.empty_row, r, inverse_of(l, r));
+        r: R,
+        layout: Y,
+        first: usize,
+        mut held: Held<'_, R::V>,
+    ) -> impl Last<L::V> + use<'a, L, R, Y> {
+        let rest = short::rest(r, layout, &mut held, true);
+        let inverse = unless_empty(r, self.empty_row, rest, inverse_of(r, rest));
         // Without factors, one product.
-        if self.factors.is_none() {
-            let first = l.mul(inverse, l.splat(OVER_TWO_64));
-            for e in columns {
-                *e = l.mul(*e, first);
+        let factor = if self.factors.is_none() {
+            r.mul(inverse, r.splat(OVER_TWO_64))
+        } else {
+            let rescale = Rescale::new(r, layout.factors(r, self.factors, first), inverse);
+            for e in held.columns {
+                *e = r.mul(*e, rescale.first);
             }
-            return;
-        }
-        let rescale = Rescale::new(l, layout.factors(l, self.factors, row), inverse);
-        for e in columns {
-            *e = rescale.apply(l, *e);
-        }
+            rescale.second
+        };
+        #[inline(always)]
+        move |v: usize, _: usize, e: L::V| r.base().mul(e, r.at(factor, v))
     }
 }
 
@@ -466,6 +507,7 @@ pub(crate) struct LogSoftmax {
 
 impl Short for LogSoftmax {
     const WAITS: bool = true;
+    const TAKES_BLOCKS: bool = true;
 
     #[inline(always)]
     fn row<L: Lane>(&self, l: L, _: usize, mut span: Span<'_>, mut ahead: Ahead<'_>) {
@@ -498,20 +540,18 @@ impl Short for LogSoftmax {
     }
 
     #[inline(always)]
-    fn columns<L: Lane, R: Group<L>>(
+    fn columns<L: Lane, R: Group<L>, Y: Layout<R>>(
         &self,
-        l: R,
-        layout: impl Layout<R>,
+        r: R,
+        layout: Y,
         _: usize,
-        columns: &mut [R::V],
-        _: &mut [R::V],
-    ) {
-        let m = short::max(l, layout, columns);
-        let r = short::rest(l, layout, columns, m, false);
-        let log = unless_empty(l, self.empty_row, r, log1p_of_rest(l, r));
-        for x in columns {
-            *x = l.sub(l.sub(*x, m), log);
-        }
+        mut held: Held<'_, R::V>,
+    ) -> impl Last<L::V> + use<L, R, Y> {
+        let (l, rest) = (r.base(), short::rest(r, layout, &mut held, false));
+        let log = log_of::<R, Y>(r, held.columns.len(), rest);
+        let (max, log) = (held.max, unless_empty(r, self.empty_row, rest, log));
+        #[inline(always)]
+        move |v: usize, _: usize, x: L::V| l.sub(l.sub(x, r.at(max, v)), r.at(log, v))
     }
 }
 
@@ -532,7 +572,8 @@ impl Op for LogSumExp<'_> {
     fn run<L: Lane>(&mut self, l: L) {
         let taken = short::taken::<L>(self.x, true);
         let (table, mut sums) = (&mut Table::ReadOnly(self.x), LogSums { out: self.out });
-        short::for_each_group(l, table, taken, &mut sums);
+        let first = short::for_each_block(l, table, taken, &mut sums);
+        short::for_each_group(l, table, first..taken, &mut sums);
         let mut look = None;
         for (row, out) in sums.out.iter_mut().enumerate().skip(taken) {
             let (span, next) = table.span_and_next(row);
@@ -547,14 +588,21 @@ fn log_sum_exp<L: Lane>(l: L, mut span: Span<'_>, mut ahead: Ahead<'_>) -> f32 {
     let look = ahead.here(l, span.read());
     let r = look.rest(l, &mut span, Leave::Exps);
     ahead.go_on(l);
-    unless_infinite(l.first(sum_of(l, l.splat(look.largest.value), l.splat(r))), span.read())
+    let r = l.splat(r);
+    unless_infinite(l.first(sum_of(l, l.splat(look.largest.value), r, log1p_of_rest(l, r))), span.read())
 }
 
-/// (2) of m and r, where m is not +inf.
+/// (2) of m, r and the logarithm, where m is not +inf.
 #[inline(always)]
-fn sum_of<A: Arithmetic>(l: A, m: A::V, r: A::V) -> A::V {
+fn sum_of<A: Arithmetic>(l: A, m: A::V, r: A::V, log: A::V) -> A::V {
     // (1) of a row of -inf alone.
-    l.select(l.eq(r, l.splat(-1.0)), l.splat(f32::NEG_INFINITY), l.add(m, log1p_of_rest(l, r)))
+    l.select(l.eq(r, l.splat(-1.0)), l.splat(f32::NEG_INFINITY), l.add(m, log))
+}
+
+/// The logarithm of (2), or something where r is -1, of short rows: of two columns, r is at most 1.
+#[inline(always)]
+fn log_of<R: Arithmetic, Y: Layout<R>>(l: R, columns: usize, r: R::V) -> R::V {
+    if Y::HAS_COLUMNS && columns == 2 { log1p_of_unit(l, r) } else { log1p_of_rest(l, r) }
 }
 
 /// `sum`, or what it is where +inf and nothing else made it NaN.
@@ -567,23 +615,24 @@ struct LogSums<'a> {
     out: &'a mut [f32],
 }
 
-impl short::Columns for LogSums<'_> {
+impl<'a> short::Columns for LogSums<'a> {
+    const HAS_MAX: bool = true;
+
     fn fill(&self) -> Option<f32> {
         Some(f32::NEG_INFINITY)
     }
 
     #[inline(always)]
-    fn columns<L: Lane, R: Group<L>>(
+    fn columns<L: Lane, R: Group<L>, Y: Layout<R>>(
         &mut self,
         r: R,
-        layout: impl Layout<R>,
+        layout: Y,
         first: usize,
         table: &Table<'_>,
-        columns: &mut [R::V],
-        _: &mut [R::V],
-    ) {
-        let m = short::max(r, layout, columns);
-        let sum = sum_of(r, m, short::rest(r, layout, columns, m, false));
+        mut held: Held<'_, R::V>,
+    ) -> impl Last<L::V> + use<'a, L, R, Y> {
+        let rest = short::rest(r, layout, &mut held, false);
+        let sum = sum_of(r, held.max, rest, log_of::<R, Y>(r, held.columns.len(), rest));
         let x = table.as_rows();
         r.for_each(
             sum,
@@ -599,6 +648,7 @@ impl short::Columns for LogSums<'_> {
                 }
             },
         );
+        unchanged
     }
 }
 
@@ -607,7 +657,7 @@ pub(crate) struct SoftmaxBackward<'a> {
     pub(crate) y: Rows<'a>,
 }
 
-impl Short for SoftmaxBackward<'_> {
+impl<'a> Short for SoftmaxBackward<'a> {
     const WAITS: bool = false;
 
     #[inline(always)]
@@ -640,22 +690,22 @@ impl Short for SoftmaxBackward<'_> {
     }
 
     #[inline(always)]
-    fn columns<L: Lane, R: Group<L>>(
+    fn columns<L: Lane, R: Group<L>, Y: Layout<R>>(
         &self,
         l: R,
-        layout: impl Layout<R>,
+        layout: Y,
         _: usize,
-        columns: &mut [R::V],
-        y: &mut [R::V],
-    ) {
+        Held { columns, further: y, .. }: Held<'_, R::V>,
+    ) -> impl Last<L::V> + use<'a, L, R, Y> {
         let [dot] = layout.sums(l, columns, &mut Products::<R> { y });
         // As long, so that no step is checked.
-        let Some(y) = y.get(..columns.len()) else { return };
+        let y = y.get(..columns.len()).unwrap_or_default();
         for (i, dy) in columns.iter_mut().enumerate() {
             if let Some(&y) = y.get(i) {
                 *dy = l.mul(y, l.sub(*dy, dot));
             }
         }
+        unchanged
     }
 }
 
@@ -676,7 +726,7 @@ pub(crate) struct LogSoftmaxBackward<'a> {
     pub(crate) y: Rows<'a>,
 }
 
-impl Short for LogSoftmaxBackward<'_> {
+impl<'a> Short for LogSoftmaxBackward<'a> {
     const WAITS: bool = false;
 
     #[inline(always)]
@@ -709,21 +759,21 @@ impl Short for LogSoftmaxBackward<'_> {
     }
 
     #[inline(always)]
-    fn columns<L: Lane, R: Group<L>>(
+    fn columns<L: Lane, R: Group<L>, Y: Layout<R>>(
         &self,
         l: R,
-        layout: impl Layout<R>,
+        layout: Y,
         _: usize,
-        columns: &mut [R::V],
-        y: &mut [R::V],
-    ) {
+        Held { columns, further: y, .. }: Held<'_, R::V>,
+    ) -> impl Last<L::V> + use<'a, L, R, Y> {
         let [sum] = layout.sums(l, columns, &mut short::Themselves);
         // As long, so that no step is checked.
-        let Some(y) = y.get(..columns.len()) else { return };
+        let y = y.get(..columns.len()).unwrap_or_default();
         for (i, dy) in columns.iter_mut().enumerate() {
             if let Some(&y) = y.get(i) {
                 *dy = l.sub(*dy, l.mul(exp(l, y), sum));
             }
         }
+        unchanged
     }
 }

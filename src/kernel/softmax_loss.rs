@@ -15,12 +15,12 @@
 
 use super::batch::{ROWS, store};
 use super::elementwise::abs;
-use super::short::{self, Layout, columns_of, ones_of, weights_of};
-use super::softmax::{Ahead, Leave, Rescale, again, inverse_of, inverse_of_row, rest_of, rest_of_all};
+use super::short::{self, Held, Last, Layout, columns_of, ones_of, unchanged, weights_of};
+use super::softmax::{Ahead, Leave, Rescale, again, inverse_of, inverse_of_pair, inverse_of_row, rest_of, rest_of_all};
 use super::{Parts, RowLoss, Share, weight_at};
 use crate::lane::{Arithmetic, Group, LANES, Lane, Span, Stream, walk, walk_without};
 use crate::loss::{EmptyRow, PositivesScale};
-use crate::math::{factor, scaled_exp_of_minus, scaled_one};
+use crate::math::{factor, log1p_of_scaled, scaled_exp_of_minus, scaled_one};
 use crate::targets::Class;
 use crate::{ClassIndices, HotClasses, Rows};
 
@@ -223,7 +223,7 @@ fn positives_scale<A: Arithmetic>(l: A, scale: PositivesScale, count: A::V, tota
     l.zero_without(divisor, l.div(l.splat(1.0), divisor))
 }
 
-impl RowLoss for Dense<'_> {
+impl<'a> RowLoss for Dense<'a> {
     const HAS_LOG: bool = true;
     const TAKES_COLUMNS: bool = true;
 
@@ -286,16 +286,14 @@ impl RowLoss for Dense<'_> {
     }
 
     #[inline(always)]
-    fn columns<L: Lane, R: Group<L>>(
+    fn columns<L: Lane, R: Group<L>, Y: Layout<R>>(
         &self,
         l: R,
-        layout: impl Layout<R>,
+        layout: Y,
         _: R::V,
-        columns: &mut [R::V],
-        labels: &mut [R::V],
+        Held { max: m, columns, further: labels }: Held<'_, R::V>,
         scale: R::V,
-    ) -> Parts<R::V> {
-        let m = short::max(l, layout, columns);
+    ) -> (Parts<R::V>, impl Last<L::V> + use<'a, L, R, Y>) {
         let mut terms = DenseTerms::<R, _> { dense: self, layout, labels, m, ones: l.splat(0.0) };
         let [sum, total, distance, nonzero] = layout.sums(l, columns, &mut terms);
         let r = rest_of_all(l, ones_of(l, layout, terms.ones), sum);
@@ -304,7 +302,7 @@ impl RowLoss for Dense<'_> {
             let [t, w] = terms.of_columns(l, i);
             *e = slope.gradient(l, *e, self.label_of_gradient(l, t, w));
         }
-        parts
+        (parts, unchanged)
     }
 }
 
@@ -415,7 +413,7 @@ impl<A: Arithmetic, Y: Layout<A>> HotOfRows<A, Y> {
     where
         A: Group<L>,
     {
-        let Some(weights) = class_weights else { return l.splat(1.0) };
+        let Some(weights) = class_weights.filter(|_| Y::HAS_WEIGHTS) else { return l.splat(1.0) };
         let mut hot = l.splat(0.0);
         self.for_each(
             l,
@@ -443,12 +441,6 @@ impl<A: Arithmetic, Y: Layout<A>> HotOfRows<A, Y> {
     where
         A: Group<L>,
     {
-        if Self::are_few::<L>(columns.len()) {
-            for (i, column) in columns.iter_mut().enumerate() {
-                *column = l.select(self.is(l, i), hot, f(*column));
-            }
-            return;
-        }
         // Not in place: a blend with what is in memory would become a masked store, which takes long.
         let mut named = [(usize::MAX, hot); LANES];
         let mut rest = named.iter_mut();
@@ -473,10 +465,63 @@ impl<A: Arithmetic, Y: Layout<A>> HotOfRows<A, Y> {
     }
 }
 
-impl RowLoss for Indexed<'_> {
+impl Indexed<'_> {
+    /// (1) and (2) of two columns, with one exponential, as that of the larger logit is 1.
+    ///
+    /// ```text
+    /// (4)  loss = q ((m - s_hot) + log1p(e)),  dL/ds_other = q p_other = -dL/ds_hot,  e = exp(-|s_hot - s_other|)
+    /// ```
+    #[inline(always)]
+    fn pair<L: Lane, R: Group<L>, Y: Layout<R>>(
+        r: R,
+        q: R::V,
+        marks: R::V,
+        [x, y]: [&mut R::V; 2],
+        scale: R::V,
+    ) -> Parts<R::V> {
+        let second = ClassIndices::mark(1);
+        let [of_hot, e] = r.pass(
+            [marks, *x, *y],
+            #[inline(always)]
+            |u, [marks, x, y]| {
+                let (is_second, m) = (u.eq(marks, u.splat(second)), u.max(x, y));
+                let (hot, other) = (u.select(is_second, y, x), u.select(is_second, x, y));
+                // One of them is 0, or both are NaN: where the larger is infinite.
+                let (of_hot, of_other) = (u.sub(m, hot), u.sub(m, other));
+                [of_hot, scaled_exp_of_minus(u, u.add(of_hot, of_other))]
+            },
+        );
+        let [linear] = r.pass(
+            [q, of_hot, e],
+            #[inline(always)]
+            |u, [q, of_hot, e]| {
+                let loss = u.add(of_hot, log1p_of_scaled(u, e));
+                [if Y::HAS_WEIGHTS { u.weigh(q, loss) } else { loss }]
+            },
+        );
+        let [of_x, of_y] = r.pass(
+            [marks, r.mul(q, scale), of_hot, e],
+            #[inline(always)]
+            |u, [marks, factor, of_hot, e]| {
+                let (zero, one) = (u.splat(0.0), u.splat(scaled_one::<L>()));
+                let inverse = inverse_of_pair(u, u.mul(e, u.splat(1.0 / scaled_one::<L>())));
+                let rescale = Rescale::for_rows::<R, Y>(u, factor, inverse);
+                let of_other = rescale.apply_for_rows::<R, Y>(u, u.select(u.gt(of_hot, zero), one, e));
+                let (is_second, of_hot) = (u.eq(marks, u.splat(second)), u.sub(zero, of_other));
+                [u.select(is_second, of_other, of_hot), u.select(is_second, of_hot, of_other)]
+            },
+        );
+        (*x, *y) = (of_x, of_y);
+        Parts { linear, slope: r.splat(0.0), r: r.splat(0.0) }
+    }
+}
+
+impl<'a> RowLoss for Indexed<'a> {
     const HAS_LOG: bool = true;
+    const HAS_LOG_OF_PAIR: bool = false;
     const TAKES_COLUMNS: bool = true;
     const IS_UNROLLED: bool = true;
+    const TAKES_BLOCKS: bool = true;
 
     #[inline(always)]
     fn share(&self, row: usize, x: &[f32]) -> Share {
@@ -505,36 +550,57 @@ impl RowLoss for Indexed<'_> {
     }
 
     #[inline(always)]
-    fn columns<L: Lane, R: Group<L>>(
+    fn columns<L: Lane, R: Group<L>, Y: Layout<R>>(
         &self,
-        l: R,
-        layout: impl Layout<R>,
+        r: R,
+        layout: Y,
         marks: R::V,
-        columns: &mut [R::V],
-        _: &mut [R::V],
+        mut held: Held<'_, R::V>,
         scale: R::V,
-    ) -> Parts<R::V> {
-        let (classes, m) = (HotOfRows::<R, _> { layout, marks }, short::max(l, layout, columns));
-        let (q, logit) = (classes.weight(l, self.class_weights, columns.len()), classes.of(l, columns));
-        let r = short::rest(l, layout, columns, m, true);
-        let inverse = inverse_of(l, r);
-        // Once more, which is less than to look for it in many columns.
-        let again = columns.len() > 4;
-        let hot = if again { scaled_exp_of_minus(l, l.sub(m, logit)) } else { classes.of(l, columns) };
+    ) -> (Parts<R::V>, impl Last<L::V> + use<'a, L, R, Y>) {
+        let (l, m, classes) = (r.base(), held.max, HotOfRows::<R, _> { layout, marks });
+        let q = classes.weight(r, self.class_weights, held.columns.len());
+        let is_pair = Y::HAS_COLUMNS && held.columns.len() == 2;
+        let (mut hot, mut rescale) = (r.splat(0.0), Rescale::none(r));
+        let parts = if let (true, [x, y]) = (is_pair, &mut *held.columns) {
+            Self::pair::<L, R, Y>(r, q, marks, [x, y], scale)
+        } else {
+            let logit = classes.of(r, held.columns);
+            let rest = short::rest(r, layout, &mut held, true);
+            let inverse = inverse_of(r, rest);
+            let distance = r.sub(m, logit);
+            // Once more, which is less than to look for it in many columns.
+            let again = held.columns.len() > 4;
+            hot = if again { scaled_exp_of_minus(r, distance) } else { classes.of(r, held.columns) };
 
-        let scaled = l.mul(q, scale);
-        let is_one = l.eq(hot, l.splat(scaled_one::<R>()));
-        let certain = l.mul(scaled, l.mul(r, l.mul(inverse, l.splat(factor::<R>()))));
-        let rescale = Rescale::new(l, scaled, inverse);
-        let hot = l.select(is_one, l.sub(l.splat(0.0), certain), l.sub(rescale.apply(l, hot), scaled));
-        classes.put(
-            l,
-            hot,
-            columns,
+            let scaled = r.mul(q, scale);
+            let is_one = r.eq(hot, r.splat(scaled_one::<R>()));
+            let certain = r.mul(scaled, r.mul(rest, r.mul(inverse, r.splat(factor::<R>()))));
+            rescale = Rescale::for_rows::<R, Y>(r, scaled, inverse);
+            hot = r.select(is_one, r.sub(r.splat(0.0), certain), r.sub(rescale.apply_for_rows::<R, Y>(r, hot), scaled));
+            Parts { linear: if Y::HAS_WEIGHTS { r.weigh(q, distance) } else { distance }, slope: q, r: rest }
+        };
+        let are_few = HotOfRows::<R, Y>::are_few::<L>(held.columns.len());
+        if !are_few {
+            classes.put(
+                r,
+                hot,
+                held.columns,
+                #[inline(always)]
+                |e| rescale.apply(r, e),
+            );
+        }
+        let last = {
             #[inline(always)]
-            |e| rescale.apply(l, e),
-        );
-        Parts { linear: l.weigh(q, l.sub(m, logit)), slope: q, r }
+            move |v: usize, i: usize, e: L::V| {
+                if is_pair || !are_few {
+                    return e;
+                }
+                let is_hot = l.eq(r.at(marks, v), r.at(layout.marks(r, i), v));
+                l.select(is_hot, r.at(hot, v), rescale.at::<L>(r, v).apply_for_rows::<R, Y>(l, e))
+            }
+        };
+        (parts, last)
     }
 }
 
@@ -621,7 +687,7 @@ impl<'a> Smoothed<'a> {
     }
 }
 
-impl RowLoss for Smoothed<'_> {
+impl<'a> RowLoss for Smoothed<'a> {
     const HAS_LOG: bool = true;
     const TAKES_COLUMNS: bool = true;
 
@@ -654,16 +720,15 @@ impl RowLoss for Smoothed<'_> {
     }
 
     #[inline(always)]
-    fn columns<L: Lane, R: Group<L>>(
+    fn columns<L: Lane, R: Group<L>, Y: Layout<R>>(
         &self,
         l: R,
-        layout: impl Layout<R>,
+        layout: Y,
         marks: R::V,
-        columns: &mut [R::V],
-        _: &mut [R::V],
+        Held { max: m, columns, .. }: Held<'_, R::V>,
         scale: R::V,
-    ) -> Parts<R::V> {
-        let (classes, m) = (HotOfRows::<R, _> { layout, marks }, short::max(l, layout, columns));
+    ) -> (Parts<R::V>, impl Last<L::V> + use<'a, L, R, Y>) {
+        let classes = HotOfRows::<R, _> { layout, marks };
         let (weight, logit) = (classes.weight(l, self.labels.class_weights, columns.len()), classes.of(l, columns));
         let more = l.mul(weight, l.splat(self.on));
         let total = l.add(more, l.splat(self.spread));
@@ -676,7 +741,8 @@ impl RowLoss for Smoothed<'_> {
             let off = l.mul(terms.weights(l, i), l.splat(self.off));
             *e = slope.gradient(l, *e, l.select(classes.is(l, i), of_class, off));
         }
-        Parts { linear: l.add(l.weigh(more, l.sub(m, logit)), distance), slope: total, r }
+        let linear = l.add(l.weigh(more, l.sub(m, logit)), distance);
+        (Parts { linear, slope: total, r }, unchanged)
     }
 }
 

@@ -9,14 +9,26 @@ use super::Arithmetic;
 pub(crate) trait Group<B: Arithmetic>: Arithmetic {
     /// How many.
     const VECTORS: usize;
+    /// What a pass takes at a time.
+    type Unit: Group<B>;
 
     fn base(self) -> B;
+    /// The vector at a position.
+    fn at(self, group: Self::V, i: usize) -> B::V;
+    /// Puts a vector at a position.
+    fn set(self, group: &mut Self::V, i: usize, a: B::V);
     /// Of the vectors that `f` gives for each position.
     fn of(self, f: impl FnMut(usize) -> B::V) -> Self::V;
     /// The same vector at all positions.
     fn repeat(self, a: B::V) -> Self::V;
     /// Gives `f` the vectors with their positions.
     fn for_each(self, group: Self::V, f: impl FnMut(usize, B::V));
+    /// A pass of its own over the vectors: `f` of some after the others.
+    fn pass<const K: usize, const J: usize>(
+        self,
+        x: [Self::V; K],
+        f: impl Fn(Self::Unit, [<Self::Unit as Arithmetic>::V; K]) -> [<Self::Unit as Arithmetic>::V; J],
+    ) -> [Self::V; J];
     /// Gives `f` the masks.
     fn for_each_mask(self, masks: Self::M, f: impl FnMut(B::M));
     /// `f(f(0, 1), f(2, 3))`, and on in pairs where there are more.
@@ -37,10 +49,19 @@ pub(crate) trait Group<B: Arithmetic>: Arithmetic {
 /// A vector alone.
 impl<A: Arithmetic> Group<A> for A {
     const VECTORS: usize = 1;
+    type Unit = A;
 
     #[inline(always)]
     fn base(self) -> A {
         self
+    }
+    #[inline(always)]
+    fn at(self, group: A::V, _: usize) -> A::V {
+        group
+    }
+    #[inline(always)]
+    fn set(self, group: &mut A::V, _: usize, a: A::V) {
+        *group = a;
     }
     #[inline(always)]
     fn of(self, mut f: impl FnMut(usize) -> A::V) -> A::V {
@@ -53,6 +74,14 @@ impl<A: Arithmetic> Group<A> for A {
     #[inline(always)]
     fn for_each(self, group: A::V, mut f: impl FnMut(usize, A::V)) {
         f(0, group);
+    }
+    #[inline(always)]
+    fn pass<const K: usize, const J: usize>(
+        self,
+        x: [Self::V; K],
+        f: impl Fn(Self, [Self::V; K]) -> [Self::V; J],
+    ) -> [Self::V; J] {
+        f(self, x)
     }
     #[inline(always)]
     fn for_each_mask(self, mask: A::M, mut f: impl FnMut(A::M)) {
@@ -81,18 +110,69 @@ macro_rules! by_vector {
     };
 }
 
+/// [`Group::pass`] of as many vectors.
+macro_rules! pass {
+    (4) => {
+        #[inline(always)]
+        fn pass<const K: usize, const J: usize>(
+            self,
+            x: [Self::V; K],
+            f: impl Fn(Self, [Self::V; K]) -> [Self::V; J],
+        ) -> [Self::V; J] {
+            f(self, x)
+        }
+    };
+    (8) => {
+        #[inline(always)]
+        fn pass<const K: usize, const J: usize>(
+            self,
+            x: [Self::V; K],
+            f: impl Fn(Four<B>, [[B::V; 4]; K]) -> [[B::V; 4]; J],
+        ) -> [Self::V; J] {
+            let zero = self.0.splat(0.0);
+            let (mut low, mut high) = ([[zero; 4]; K], [[zero; 4]; K]);
+            for k in 0..K {
+                let of_x = (x.get(k), low.get_mut(k), high.get_mut(k));
+                if let (Some(&[a, b, c, d, e, f, g, h]), Some(low), Some(high)) = of_x {
+                    (*low, *high) = ([a, b, c, d], [e, f, g, h]);
+                }
+            }
+            let (low, high) = (f(Four(self.0), low), f(Four(self.0), high));
+            let mut y = [[zero; 8]; J];
+            for j in 0..J {
+                let of_y = (y.get_mut(j), low.get(j), high.get(j));
+                if let (Some(y), Some(&[a, b, c, d]), Some(&[e, f, g, h])) = of_y {
+                    *y = [a, b, c, d, e, f, g, h];
+                }
+            }
+            y
+        }
+    };
+}
+
 macro_rules! groups {
-    ($($(#[$doc:meta])* $name:ident $vectors:literal [$($i:literal)*] |$f:ident, $v:ident| $reduced:expr;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident $vectors:tt [$($i:literal)*] |$f:ident, $v:ident| $reduced:expr;)*) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy)]
         pub(crate) struct $name<B>(pub(crate) B);
 
         impl<B: Arithmetic> Group<B> for $name<B> {
             const VECTORS: usize = $vectors;
+            type Unit = Four<B>;
 
             #[inline(always)]
             fn base(self) -> B {
                 self.0
+            }
+            #[inline(always)]
+            fn at(self, group: Self::V, i: usize) -> B::V {
+                group.get(i).map_or(self.0.splat(0.0), |&vector| vector)
+            }
+            #[inline(always)]
+            fn set(self, group: &mut Self::V, i: usize, a: B::V) {
+                if let Some(vector) = group.get_mut(i) {
+                    *vector = a;
+                }
             }
             #[inline(always)]
             fn of(self, mut f: impl FnMut(usize) -> B::V) -> Self::V {
@@ -106,6 +186,7 @@ macro_rules! groups {
             fn for_each(self, group: Self::V, mut f: impl FnMut(usize, B::V)) {
                 $(f($i, group[$i]);)*
             }
+            pass!($vectors);
             #[inline(always)]
             fn for_each_mask(self, masks: Self::M, mut f: impl FnMut(B::M)) {
                 $(f(masks[$i]);)*

@@ -9,6 +9,8 @@ use crate::lane::{Arithmetic, Group, LANE_NUMBERS, Lane, Stream, across};
 pub(crate) trait Layout<R: Arithmetic>: Copy {
     /// Whether a vector is a column.
     const HAS_COLUMNS: bool;
+    /// Whether rows or classes may have weights other than 1.
+    const HAS_WEIGHTS: bool;
 
     /// The marks of the classes in a vector.
     fn marks(self, r: R, vector: usize) -> R::V;
@@ -31,10 +33,11 @@ pub(crate) trait Layout<R: Arithmetic>: Copy {
 
 /// A row in each lane.
 #[derive(Clone, Copy)]
-pub(crate) struct SideBySide;
+pub(crate) struct SideBySide<const HAS_WEIGHTS: bool>;
 
-impl<R: Arithmetic> Layout<R> for SideBySide {
+impl<R: Arithmetic, const HAS_WEIGHTS: bool> Layout<R> for SideBySide<HAS_WEIGHTS> {
     const HAS_COLUMNS: bool = true;
+    const HAS_WEIGHTS: bool = HAS_WEIGHTS;
 
     #[inline(always)]
     fn marks(self, r: R, column: usize) -> R::V {
@@ -80,6 +83,7 @@ pub(crate) struct Along {
 
 impl<A: Lane> Layout<A> for Along {
     const HAS_COLUMNS: bool = false;
+    const HAS_WEIGHTS: bool = true;
 
     #[inline(always)]
     fn marks(self, a: A, vector: usize) -> A::V {
