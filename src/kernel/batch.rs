@@ -59,7 +59,9 @@ impl<K: RowLoss> Op for Batch<'_, '_, K> {
             taken = short;
             let Batch { row_weights, scale, .. } = *self;
             let mut short_rows = ShortRows { kernel, row_weights, is_uniform, scale, pending };
-            let first = if const { K::TAKES_BLOCKS } && is_uniform && scale.abs() >= SMALL {
+            // Of fewer rows, a function more would cost more than it saves.
+            let are_blocks = is_uniform && scale.abs() >= SMALL && taken >= 8 * L::N;
+            let first = if const { K::TAKES_BLOCKS } && are_blocks {
                 short::for_each_block(l, self.table, taken, &mut short_rows)
             } else {
                 0
@@ -103,7 +105,7 @@ impl<K: RowLoss> Op for LongRows<'_, '_, '_, '_, K> {
             }
             pending.set(l, row, weight, parts);
             if Pending::are_due(row + 1, rows) {
-                pending.finish(l, K::HAS_LOG, row + 1);
+                pending.finish(l, K::HAS_LOG, true, row + 1);
             }
         }
     }
@@ -193,7 +195,7 @@ impl<'a, 'p> short::Columns for AddUp<'a, 'p> {
         self.pending.set_vectors(r, false, self.first + row, Parts { linear, slope: zero, r: zero });
         let end = self.end.min(self.first + row + R::VECTORS * L::N);
         if Pending::are_due(end, self.rows) {
-            self.pending.finish(r.base(), false, end);
+            self.pending.finish(r.base(), false, false, end);
         }
         unchanged
     }
@@ -229,7 +231,7 @@ impl<'a, 'p, K: RowLoss> short::Columns for ShortRows<'a, 'p, K> {
         layout: Y,
         first: usize,
         table: &Table<'_>,
-        held: Held<'_, R::V>,
+        Held { max, columns, further }: Held<'_, R::V>,
     ) -> impl Last<L::V> + use<'a, 'p, K, L, R, Y> {
         let is_uniform = !Y::HAS_WEIGHTS || self.is_uniform;
         let (l, rows) = (r.base(), table.as_rows().rows());
@@ -247,19 +249,22 @@ impl<'a, 'p, K: RowLoss> short::Columns for ShortRows<'a, 'p, K> {
             _ => layout.spread(r, load(r, first, self.pending.marks)),
         };
         let weights = if is_uniform { r.splat(1.0) } else { layout.spread(r, load(r, first, self.pending.weights)) };
-        let has_log = if Y::HAS_COLUMNS && held.columns.len() == 2 { K::HAS_LOG_OF_PAIR } else { K::HAS_LOG };
+        let has_log = if Y::HAS_COLUMNS && columns.len() == 2 { K::HAS_LOG_OF_PAIR } else { K::HAS_LOG };
+        let held = Held { max, columns: &mut *columns, further };
         let (parts, last) = self.kernel.columns(r, layout, marks, held, r.mul(weights, r.splat(self.scale)));
         self.pending.set_vectors(r, has_log, first, parts);
+        if !is_uniform {
+            // What is not active may be NaN.
+            let inactive = r.eq(weights, r.splat(0.0));
+            for column in columns {
+                *column = r.zero_where(inactive, *column);
+            }
+        }
         let end = rows.min(first + R::VECTORS * L::N);
         if Pending::are_due(end, rows) {
-            self.pending.finish(l, has_log, end);
+            self.pending.finish(l, has_log, Y::HAS_WEIGHTS, end);
         }
-        #[inline(always)]
-        move |v: usize, i: usize, column: L::V| {
-            let column = last(v, i, column);
-            // What is not active may be NaN.
-            if is_uniform { column } else { l.zero_where(l.eq(r.at(weights, v), l.splat(0.0)), column) }
-        }
+        last
     }
 }
 
@@ -408,37 +413,41 @@ impl Pending<'_> {
 
     /// The losses of all that are pending, of which the last is before row `end`.
     #[inline(always)]
-    fn finish<L: Lane>(&mut self, l: L, has_log: bool, end: usize) {
+    fn finish<L: Lane>(&mut self, l: L, has_log: bool, has_weights: bool, end: usize) {
         if has_log {
             l.apart(&mut Finish { pending: self, end });
         } else {
-            self.add_up(l, false, end);
+            self.add_up(l, false, has_weights, end);
         }
     }
 
     /// The losses of the rows from `row` on.
     #[inline(always)]
-    fn losses_of<L: Lane, R: Group<L>>(&self, r: R, has_log: bool, row: usize) -> R::V {
+    fn losses_of<L: Lane, R: Group<L>>(&self, r: R, has_log: bool, has_weights: bool, row: usize) -> R::V {
         let mut loss = load(r, row, self.linear);
         if has_log {
             loss = r.add(loss, r.mul(load(r, row, self.slope), log1p_of_rest(r, load(r, row, self.r))));
         }
-        // What is not active may be NaN. + 0.0: a loss of nothing is +0.
-        r.add(r.weigh(load(r, row, self.weights), loss), r.splat(0.0))
+        if has_weights {
+            // What is not active may be NaN.
+            loss = r.weigh(load(r, row, self.weights), loss);
+        }
+        // + 0.0: a loss of nothing is +0.
+        r.add(loss, r.splat(0.0))
     }
 
     #[inline(always)]
-    fn add_up<L: Lane>(&mut self, l: L, has_log: bool, end: usize) {
+    fn add_up<L: Lane>(&mut self, l: L, has_log: bool, has_weights: bool, end: usize) {
         let first = (end - 1) / ROWS * ROWS;
         let mut losses = [[0.0; LANES]; CHUNKS];
         let mut row = first;
         // Where there is one lane, size counts.
         while L::N > 1 && row + 4 * L::N <= end {
-            store::<L, _>(Four(l), row, self.losses_of::<L, _>(Four(l), has_log, row), &mut losses);
+            store::<L, _>(Four(l), row, self.losses_of::<L, _>(Four(l), has_log, has_weights, row), &mut losses);
             row += 4 * L::N;
         }
         for row in (row..end).step_by(L::N) {
-            store::<L, _>(l, row, self.losses_of::<L, _>(l, has_log, row), &mut losses);
+            store::<L, _>(l, row, self.losses_of::<L, _>(l, has_log, has_weights, row), &mut losses);
         }
         let losses = losses.as_flattened();
         self.sum.add(losses, end - first);
@@ -461,7 +470,7 @@ impl Op for Finish<'_, '_> {
 
     #[inline(always)]
     fn run<L: Lane>(&mut self, l: L) {
-        self.pending.add_up(l, true, self.end);
+        self.pending.add_up(l, true, true, self.end);
     }
 }
 

@@ -132,7 +132,7 @@ pub(crate) trait RowLoss {
     const TAKES_COLUMNS: bool = false;
     /// Whether those are short enough to be unrolled.
     const IS_UNROLLED: bool = false;
-    /// As [`short::Columns::TAKES_BLOCKS`].
+    /// Whether it is made for [`short::for_each_block`] too.
     const TAKES_BLOCKS: bool = false;
     /// Whether it may have [`terms`](Self::terms).
     const MAY_HAVE_TERMS: bool = false;
@@ -180,7 +180,8 @@ pub(crate) trait RowLoss {
     }
 
     /// The losses of short rows, and what is to be done with each vector before it is written, as in
-    /// [`short::Columns::columns`]: it receives the gradient times `scale`. What an ignored row is given does not matter.
+    /// [`short::Columns::columns`]: it receives the gradient times `scale`. Where there may be weights, nothing is left to be
+    /// done. What an ignored row is given does not matter.
     fn columns<L: Lane, R: Group<L>, Y: Layout<R>>(
         &self,
         r: R,

@@ -7,6 +7,10 @@
 //! losses that go row by row where they do not go this way, every 16th column belongs to a lane, and the lanes come
 //! together as there: a row has the bits that it has alone. A row has the same bits whichever rows are beside it, and on
 //! however many lanes.
+//!
+//! Of rows of two, the larger has the exponential 1, and only that of the other is found: [`rest_of_pair`], and the loss of
+//! class indices. Rows of ten, the commonest heads, go four vectors of rows side by side where there are as many, pass by
+//! pass: one vector of rows alone is a chain of operations of which a processor's window holds half.
 
 mod layout;
 
@@ -98,8 +102,8 @@ pub(super) trait Columns {
     /// What stands behind the end of a row along the lanes, so that its terms there are +0; 0 of a further table. None:
     /// a row alone does not go that way.
     fn fill(&self) -> Option<f32>;
-    /// `first` is the number of the first row, and the table is as it stands. What it gives is for
-    /// what is written.
+    /// `first` is the number of the first row, and the table is as it stands. What it gives is for what is
+    /// written.
     fn columns<L: Lane, R: Group<L>, Y: Layout<R>>(
         &mut self,
         r: R,
@@ -294,35 +298,34 @@ fn load_row<L: Lane>(l: L, row: &[f32], fill: f32, vectors: &mut [L::V]) {
     }
 }
 
-/// Four vectors of rows at a time.
-struct Blocks<'a, 't, F, const MOST: usize> {
+/// Four vectors of rows of `CLASSES` at a time, where there are no gaps between rows.
+struct Blocks<'a, 't, F, const CLASSES: usize> {
     table: &'a mut Table<'t>,
     end: usize,
     f: &'a mut F,
 }
 
-impl<F: Columns, const MOST: usize> Op for Blocks<'_, '_, F, MOST> {
+impl<F: Columns, const CLASSES: usize> Op for Blocks<'_, '_, F, CLASSES> {
     type Out = usize;
 
     #[inline(always)]
     fn run<L: Lane>(&mut self, l: L) -> usize {
         let Self { ref mut table, end, ref mut f } = *self;
-        let (r, classes) = (Four(l), if MOST < SHORT { MOST } else { table.as_rows().classes() });
-        let (mut columns, mut further, mut of_vector) =
-            ([r.splat(0.0); MOST], [r.splat(0.0); MOST], [l.splat(0.0); MOST]);
-        let all = (columns.get_mut(..classes), further.get_mut(..classes), of_vector.get_mut(..classes));
-        let (Some(columns), Some(further), Some(of_vector)) = all else { return 0 };
+        let r = Four(l);
+        let (mut columns, mut further) = ([r.splat(0.0); CLASSES], [r.splat(0.0); CLASSES]);
+        let (columns, further, of_vector) =
+            (columns.as_mut_slice(), further.as_mut_slice(), &mut [l.splat(0.0); CLASSES]);
         let mut row = 0;
         while row + 4 * L::N <= end {
             let mut largest = r.splat(0.0);
             for v in 0..4 {
-                read::<L, MOST>(l, table.as_rows(), row + v * L::N, of_vector);
+                read::<L, CLASSES>(l, table.as_rows(), row + v * L::N, of_vector);
                 if F::HAS_MAX {
                     Group::<L>::set(r, &mut largest, v, max(l, SideBySide::<false>, of_vector));
                 }
                 spread::<L, _>(r, of_vector, v, columns);
                 if let Some(rows) = f.further() {
-                    read::<L, MOST>(l, rows, row + v * L::N, of_vector);
+                    read::<L, CLASSES>(l, rows, row + v * L::N, of_vector);
                     spread::<L, _>(r, of_vector, v, further);
                 }
             }
@@ -330,7 +333,7 @@ impl<F: Columns, const MOST: usize> Op for Blocks<'_, '_, F, MOST> {
                 f.columns::<L, _, _>(r, SideBySide::<false>, row, table, Held { max: largest, columns, further });
             // What all vectors are written to is found at once: in branches of their own, the compiler would do there, vector
             // by vector, what goes on before for all of them side by side.
-            let size = L::N * MOST;
+            let size = L::N * CLASSES;
             if let Some((data, _)) = table.write_from(row) {
                 let Some(data) = data.get_mut(..4 * size) else { break };
                 Group::<L>::for_each(
@@ -338,14 +341,14 @@ impl<F: Columns, const MOST: usize> Op for Blocks<'_, '_, F, MOST> {
                     largest,
                     #[inline(always)]
                     |v, _| {
-                        let mut of_vector = [l.splat(0.0); MOST];
+                        let mut of_vector = [l.splat(0.0); CLASSES];
                         for (i, of_vector) in of_vector.iter_mut().enumerate() {
                             if let Some(&column) = columns.get(i) {
                                 *of_vector = last(v, i, Group::<L>::at(r, column, v));
                             }
                         }
                         if let Some(data) = data.get_mut(v * size..(v + 1) * size) {
-                            store::<L, MOST>(l, &of_vector, data, Grid { stride: MOST, rows: L::N });
+                            store::<L, CLASSES>(l, &of_vector, data, Grid { stride: CLASSES, rows: L::N });
                         }
                     },
                 );

@@ -24,7 +24,7 @@ use super::elementwise::abs;
 use super::short::{self, Held, Last, Layout, Short, columns_of, unchanged};
 use super::{IS_FIRMWARE, Table, weight_at};
 use crate::lane::{
-    Arithmetic, Group, LANES, Lane, Largest, Op, Span, Stream, map_in_place, map_streamed, sum_of_lane, two_sum, walk,
+    Arithmetic, Group, Lane, Largest, Op, Span, Stream, map_in_place, map_streamed, sum_of_lane, two_sum, walk,
     walk_without,
 };
 use crate::math::{
@@ -633,17 +633,17 @@ impl<'a> short::Columns for LogSums<'a> {
     ) -> impl Last<L::V> + use<'a, L, R, Y> {
         let rest = short::rest(r, layout, &mut held, false);
         let sum = sum_of(r, held.max, rest, log_of::<R, Y>(r, held.columns.len(), rest));
-        let x = table.as_rows();
+        let (l, x) = (r.base(), table.as_rows());
         r.for_each(
             sum,
             #[inline(always)]
             |v, sum| {
-                let mut sums = [0.0; LANES];
-                r.base().store(sum, &mut sums, 0);
-                for (i, &sum) in sums.iter().take(L::N).enumerate() {
-                    let row = first + v * L::N + i;
-                    if let Some(out) = self.out.get_mut(row) {
-                        *out = unless_infinite(sum, x.row(row));
+                let first = first + v * L::N;
+                let out = self.out.get_mut(first..).unwrap_or_default();
+                l.store_part(sum, out);
+                if l.bits(l.eq(sum, sum)).count_ones() as usize != L::N {
+                    for (i, sum) in out.iter_mut().take(L::N).enumerate() {
+                        *sum = unless_infinite(*sum, x.row(first + i));
                     }
                 }
             },

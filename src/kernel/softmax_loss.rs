@@ -441,6 +441,12 @@ impl<A: Arithmetic, Y: Layout<A>> HotOfRows<A, Y> {
     where
         A: Group<L>,
     {
+        if Self::are_few::<L>(columns.len()) {
+            for (i, column) in columns.iter_mut().enumerate() {
+                *column = l.select(self.is(l, i), hot, f(*column));
+            }
+            return;
+        }
         // Not in place: a blend with what is in memory would become a masked store, which takes long.
         let mut named = [(usize::MAX, hot); LANES];
         let mut rest = named.iter_mut();
@@ -580,8 +586,7 @@ impl<'a> RowLoss for Indexed<'a> {
             hot = r.select(is_one, r.sub(r.splat(0.0), certain), r.sub(rescale.apply_for_rows::<R, Y>(r, hot), scaled));
             Parts { linear: if Y::HAS_WEIGHTS { r.weigh(q, distance) } else { distance }, slope: q, r: rest }
         };
-        let are_few = HotOfRows::<R, Y>::are_few::<L>(held.columns.len());
-        if !are_few {
+        if Y::HAS_WEIGHTS && !is_pair {
             classes.put(
                 r,
                 hot,
@@ -593,7 +598,7 @@ impl<'a> RowLoss for Indexed<'a> {
         let last = {
             #[inline(always)]
             move |v: usize, i: usize, e: L::V| {
-                if is_pair || !are_few {
+                if Y::HAS_WEIGHTS || is_pair {
                     return e;
                 }
                 let is_hot = l.eq(r.at(marks, v), r.at(layout.marks(r, i), v));
