@@ -267,6 +267,47 @@ fn sigmoid_loss() {
     }
 }
 
+/// Rows of two, [x, 0], whose kernels have formulas of their own.
+#[test]
+fn two_classes() {
+    let bits = (0..=u32::MAX / 4096).map(|i| i * 4096 + i.wrapping_mul(2_654_435_761) % 4096);
+    let all = bits.map(f32::from_bits).chain(support::SPECIAL.iter().copied());
+    let logits: Vec<f32> = all.filter(|x| x.is_finite()).flat_map(|x| [x, 0.0]).collect();
+    let (rows, targets) = (Rows::new(&logits, 2), vec![0_u8; logits.len() / 2]);
+    for backend in backends() {
+        let (mut p, mut log_p) = (vec![0.0; logits.len()], vec![0.0; logits.len()]);
+        Softmax::new().backend(backend).forward(rows, RowsMut::new(&mut p, 2)).unwrap();
+        LogSoftmax::new().backend(backend).forward(rows, RowsMut::new(&mut log_p, 2)).unwrap();
+        let (mut losses, mut gradient) = (vec![0.0; targets.len()], vec![0.0; logits.len()]);
+        let loss = SoftmaxCrossEntropy::new().reduction(Reduction::Sum).backend(backend);
+        loss.losses_grad(rows, &targets[..], &mut losses, RowsMut::new(&mut gradient, 2)).unwrap();
+
+        let mut worst =
+            ["softmax", "log_softmax", "softmax loss", "softmax loss gradient"].map(|name| (name, Worst::new()));
+        let of_rows = p.chunks(2).zip(log_p.chunks(2)).zip(gradient.chunks(2)).zip(&losses);
+        for (row, (((p, log_p), gradient), &loss)) in logits.chunks(2).zip(of_rows) {
+            let x = f64::from(row[0]);
+            let (of_first, of_second) = (reference::sigmoid(x), reference::sigmoid(-x));
+            let (log_of_first, log_of_second) = (-reference::softplus(-x), -reference::softplus(x));
+            let pairs = [
+                (0, p[0], of_first),
+                (0, p[1], of_second),
+                (1, log_p[0], log_of_first),
+                (1, log_p[1], log_of_second),
+                (2, loss, -log_of_first),
+                (3, gradient[0], -of_second),
+                (3, gradient[1], of_second),
+            ];
+            for (function, got, exact) in pairs {
+                worst[function].1.see(got, exact, || format!("logits {x:e}, 0"));
+            }
+        }
+        for (name, worst) in worst {
+            worst.assert(&format!("{name} of two classes on {backend}"), usual_bound(name));
+        }
+    }
+}
+
 /// Totals over many rows, and a row of many elements, lose nothing with their number.
 #[test]
 fn sums_do_not_lose_with_length() {
