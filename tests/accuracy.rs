@@ -267,39 +267,47 @@ fn sigmoid_loss() {
     }
 }
 
-/// Rows of two, [x, 0], whose kernels have formulas of their own.
+/// Rows of two, [x, 0], whose kernels have formulas of their own: with a row weight of 2, which changes no digit, too.
 #[test]
 fn two_classes() {
     let bits = (0..=u32::MAX / 4096).map(|i| i * 4096 + i.wrapping_mul(2_654_435_761) % 4096);
     let all = bits.map(f32::from_bits).chain(support::SPECIAL.iter().copied());
     let logits: Vec<f32> = all.filter(|x| x.is_finite()).flat_map(|x| [x, 0.0]).collect();
-    let (rows, targets) = (Rows::new(&logits, 2), vec![0_u8; logits.len() / 2]);
+    let (rows, weights) = (Rows::new(&logits, 2), vec![2.0; logits.len() / 2]);
     for backend in backends() {
         let (mut p, mut log_p) = (vec![0.0; logits.len()], vec![0.0; logits.len()]);
         Softmax::new().backend(backend).forward(rows, RowsMut::new(&mut p, 2)).unwrap();
         LogSoftmax::new().backend(backend).forward(rows, RowsMut::new(&mut log_p, 2)).unwrap();
-        let (mut losses, mut gradient) = (vec![0.0; targets.len()], vec![0.0; logits.len()]);
-        let loss = SoftmaxCrossEntropy::new().reduction(Reduction::Sum).backend(backend);
-        loss.losses_grad(rows, &targets[..], &mut losses, RowsMut::new(&mut gradient, 2)).unwrap();
-
-        let mut worst =
-            ["softmax", "log_softmax", "softmax loss", "softmax loss gradient"].map(|name| (name, Worst::new()));
-        let of_rows = p.chunks(2).zip(log_p.chunks(2)).zip(gradient.chunks(2)).zip(&losses);
-        for (row, (((p, log_p), gradient), &loss)) in logits.chunks(2).zip(of_rows) {
+        let mut sums = vec![0.0; weights.len()];
+        LogSumExp::new().backend(backend).forward(rows, &mut sums).unwrap();
+        let mut worst = ["softmax", "log_softmax", "log_sum_exp", "softmax loss", "softmax loss gradient"]
+            .map(|name| (name, Worst::new()));
+        let mut see = |function: usize, got, exact, x: f64| {
+            worst[function].1.see(got, exact, || format!("logits {x:e}, 0"));
+        };
+        for (i, row) in logits.chunks(2).enumerate() {
             let x = f64::from(row[0]);
-            let (of_first, of_second) = (reference::sigmoid(x), reference::sigmoid(-x));
-            let (log_of_first, log_of_second) = (-reference::softplus(-x), -reference::softplus(x));
-            let pairs = [
-                (0, p[0], of_first),
-                (0, p[1], of_second),
-                (1, log_p[0], log_of_first),
-                (1, log_p[1], log_of_second),
-                (2, loss, -log_of_first),
-                (3, gradient[0], -of_second),
-                (3, gradient[1], of_second),
-            ];
-            for (function, got, exact) in pairs {
-                worst[function].1.see(got, exact, || format!("logits {x:e}, 0"));
+            see(0, p[2 * i], reference::sigmoid(x), x);
+            see(0, p[2 * i + 1], reference::sigmoid(-x), x);
+            see(1, log_p[2 * i], -reference::softplus(-x), x);
+            see(1, log_p[2 * i + 1], -reference::softplus(x), x);
+            // Of m and a logarithm, which may cancel only where m is negative.
+            see(2, sums[i], reference::softplus(x), x);
+        }
+        for class in [0_u8, 1] {
+            let targets = vec![class; weights.len()];
+            for weight in [1.0, 2.0] {
+                let (mut losses, mut gradient) = (vec![0.0; weights.len()], vec![0.0; logits.len()]);
+                let loss = SoftmaxCrossEntropy::new().reduction(Reduction::Sum).backend(backend);
+                let loss = if weight == 1.0 { loss } else { loss.row_weights(&weights) };
+                loss.losses_grad(rows, &targets[..], &mut losses, RowsMut::new(&mut gradient, 2)).unwrap();
+                for (i, row) in logits.chunks(2).enumerate() {
+                    let x = f64::from(row[0]);
+                    let (of_class, sign) = if class == 0 { (x, 1.0) } else { (-x, -1.0) };
+                    see(3, losses[i], weight * reference::softplus(-of_class), x);
+                    see(4, gradient[2 * i], -sign * weight * reference::sigmoid(-of_class), x);
+                    see(4, gradient[2 * i + 1], sign * weight * reference::sigmoid(-of_class), x);
+                }
             }
         }
         for (name, worst) in worst {

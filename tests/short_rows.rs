@@ -6,7 +6,7 @@ mod support;
 use support::{Rng, backends, same_bits, ulp_error};
 use xent::{Backend, Rows, RowsMut, Softmax, SoftmaxCrossEntropy};
 
-/// Rows of a table in which one differs: that alone, beside others, and in the four vectors of rows of two.
+/// Rows of a table in which one differs: that alone, beside others, and in the four and eight vectors of rows of two.
 const ROWS: [usize; 4] = [1, 3, 37, 150];
 
 fn softmax(backend: Backend, x: &[f32], classes: usize) -> Vec<f32> {

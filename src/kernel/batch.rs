@@ -59,7 +59,7 @@ impl<K: RowLoss> Op for Batch<'_, '_, K> {
             taken = short;
             let Batch { row_weights, scale, .. } = *self;
             let mut short_rows = ShortRows { kernel, row_weights, is_uniform, scale, pending };
-            // Of fewer rows, a function more would cost more than it saves.
+            // A small scale needs a second product. Of fewer rows, a function more would cost more than it saves.
             let are_blocks = is_uniform && scale.abs() >= SMALL && taken >= 8 * L::N;
             let first = if const { K::TAKES_BLOCKS } && are_blocks {
                 short::for_each_block(l, self.table, taken, &mut short_rows)
@@ -342,7 +342,7 @@ struct Pending<'a> {
     sum: Sum,
 }
 
-/// Where the chunks of the rows from `row` on begin and end, and their vector in the first of them. They are looked for once:
+/// Where the chunks of the rows from `row` on, at most `ROWS`, begin and end, and their vector in the first of them. They are looked for once:
 /// in a branch for each, the compiler would do there, vector by vector, what goes on before for all of them side by side.
 #[inline(always)]
 fn places<L: Lane, R: Group<L>>(row: usize) -> (Range<usize>, usize) {

@@ -75,7 +75,7 @@ struct OfMap<'m, M>(&'m M);
 
 impl<'m, M: Short> short::Columns for OfMap<'m, M> {
     const IS_UNROLLED: bool = true;
-    const HAS_MAX: bool = M::HAS_MAX;
+    const HAS_MAX: bool = M::WAITS;
 
     #[inline(always)]
     fn further(&self) -> Option<Rows<'_>> {

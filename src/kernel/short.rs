@@ -1,5 +1,5 @@
-//! Rows of at most a block: `N` of them at once, a row in each lane, a column behind the other. A row of up to 32 that
-//! is alone, or left over, lies along the lanes. What is said of columns in [`Columns`] and [`Terms`] is then true of the
+//! Rows of at most a block: `N` of them at once, a row in each lane, a column behind the other. A row of 3 to 32
+//! that is alone, or left over, lies along the lanes. What is said of columns in [`Columns`] and [`Terms`] is then true of the
 //! vectors of that row.
 //!
 //! What [`walk`](crate::lane::walk) adds up lane by lane, chunk after chunk, is here added up row by row. Of up to 32
@@ -9,8 +9,8 @@
 //! however many lanes.
 //!
 //! Of rows of two, the larger has the exponential 1, and only that of the other is found: [`rest_of_pair`], and the loss of
-//! class indices. Rows of ten, the commonest heads, go four vectors of rows side by side where there are as many, pass by
-//! pass: one vector of rows alone is a chain of operations of which a processor's window holds half.
+//! class indices. Rows of ten, the commonest heads, go four vectors of rows side by side where there are as many of at most
+//! eight lanes, pass by pass: one vector of rows alone is a chain of operations of which a processor's window holds half.
 
 mod layout;
 
@@ -33,10 +33,8 @@ const LONGEST: usize = BLOCK;
 
 /// What an activation does to short rows.
 pub(crate) trait Short {
-    /// As in [`taken`].
+    /// As in [`taken`]; such have [`Columns::HAS_MAX`].
     const WAITS: bool;
-    /// As [`Columns::HAS_MAX`].
-    const HAS_MAX: bool = Self::WAITS;
     /// Whether it is made for [`for_each_block`] too.
     const TAKES_BLOCKS: bool = false;
 
@@ -134,14 +132,14 @@ pub(super) fn unchanged<V>(_: usize, _: usize, column: V) -> V {
     column
 }
 
-/// Gives `f` the columns of the first rows, `end` of them, and writes what it leaves in them.
+/// Gives `f` the columns of these rows, the last of which is the last of those [`taken`], and writes what it leaves in them.
 ///
 /// Each way has a function of its own, with registers and a stack of its own: all in one would also take several times
 /// as long to compile. What is constant comes first, so that what is never called is not compiled.
 #[inline(always)]
 pub(super) fn for_each_group<L: Lane, F: Columns>(l: L, table: &mut Table<'_>, rows: Range<usize>, f: &mut F) {
     let classes = table.as_rows().classes();
-    // A row that is left over has the lanes to itself, unless it is so short that it has formulas of its own.
+    // A row that is left over has the lanes to itself, unless it is of two, which have formulas of their own, or of one.
     let end = rows.end;
     let fill = if L::N > 1 && end % L::N == 1 && (3..=SHORT).contains(&classes) { f.fill() } else { None };
     let (mut first, end) = (rows.start, end - usize::from(fill.is_some()));
@@ -382,7 +380,11 @@ impl<F: Columns, const HAS_WEIGHTS: bool> Op for RowsOfTwo<'_, '_, F, HAS_WEIGHT
 
     #[inline(always)]
     fn run<L: Lane>(&mut self, l: L) -> usize {
-        if const { !HAS_WEIGHTS && takes_block::<L>() } { self.groups(l, Eight(l)) } else { self.groups(l, Four(l)) }
+        if const { !HAS_WEIGHTS && takes_block::<L>() && 8 * L::N <= ROWS } {
+            self.groups(l, Eight(l))
+        } else {
+            self.groups(l, Four(l))
+        }
     }
 }
 

@@ -492,7 +492,7 @@ impl Indexed<'_> {
             |u, [marks, x, y]| {
                 let (is_second, m) = (u.eq(marks, u.splat(second)), u.max(x, y));
                 let (hot, other) = (u.select(is_second, y, x), u.select(is_second, x, y));
-                // One of them is 0, or both are NaN: where the larger is infinite.
+                // One of them is 0, or one is NaN: where a logit is, or the larger is infinite.
                 let (of_hot, of_other) = (u.sub(m, hot), u.sub(m, other));
                 [of_hot, scaled_exp_of_minus(u, u.add(of_hot, of_other))]
             },

@@ -9,7 +9,7 @@ use crate::lane::{Arithmetic, Group, LANE_NUMBERS, Lane, Stream, across};
 pub(crate) trait Layout<R: Arithmetic>: Copy {
     /// Whether a vector is a column.
     const HAS_COLUMNS: bool;
-    /// Whether rows or classes may have weights other than 1.
+    /// Whether rows or classes may have weights other than 1, or the scale of a gradient may be small.
     const HAS_WEIGHTS: bool;
 
     /// The marks of the classes in a vector.
