@@ -342,8 +342,9 @@ struct Pending<'a> {
     sum: Sum,
 }
 
-/// Where the chunks of the rows from `row` on, at most `ROWS`, begin and end, and their vector in the first of them. They are looked for once:
-/// in a branch for each, the compiler would do there, vector by vector, what goes on before for all of them side by side.
+/// Where the chunks of the rows from `row` on, at most `ROWS`, begin and end, and their vector in the first of them. They
+/// are looked for once: in a branch for each, the compiler would do there, vector by vector, what goes on before for all of
+/// them side by side.
 #[inline(always)]
 fn places<L: Lane, R: Group<L>>(row: usize) -> (Range<usize>, usize) {
     let (chunk, k) = place::<L>(row % ROWS);

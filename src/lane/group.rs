@@ -46,6 +46,46 @@ pub(crate) trait Group<B: Arithmetic>: Arithmetic {
     }
 }
 
+/// [`Group::pass`] of as many vectors: of eight in two steps.
+macro_rules! pass {
+    (8) => {
+        #[inline(always)]
+        fn pass<const K: usize, const J: usize>(
+            self,
+            x: [Self::V; K],
+            f: impl Fn(Four<B>, [[B::V; 4]; K]) -> [[B::V; 4]; J],
+        ) -> [Self::V; J] {
+            let zero = self.0.splat(0.0);
+            let (mut low, mut high) = ([[zero; 4]; K], [[zero; 4]; K]);
+            for k in 0..K {
+                let of_x = (x.get(k), low.get_mut(k), high.get_mut(k));
+                if let (Some(&[a, b, c, d, e, f, g, h]), Some(low), Some(high)) = of_x {
+                    (*low, *high) = ([a, b, c, d], [e, f, g, h]);
+                }
+            }
+            let (low, high) = (f(Four(self.0), low), f(Four(self.0), high));
+            let mut y = [[zero; 8]; J];
+            for j in 0..J {
+                let of_y = (y.get_mut(j), low.get(j), high.get(j));
+                if let (Some(y), Some(&[a, b, c, d]), Some(&[e, f, g, h])) = of_y {
+                    *y = [a, b, c, d, e, f, g, h];
+                }
+            }
+            y
+        }
+    };
+    ($all_at_once:literal) => {
+        #[inline(always)]
+        fn pass<const K: usize, const J: usize>(
+            self,
+            x: [Self::V; K],
+            f: impl Fn(Self, [Self::V; K]) -> [Self::V; J],
+        ) -> [Self::V; J] {
+            f(self, x)
+        }
+    };
+}
+
 /// A vector alone.
 impl<A: Arithmetic> Group<A> for A {
     const VECTORS: usize = 1;
@@ -75,14 +115,7 @@ impl<A: Arithmetic> Group<A> for A {
     fn for_each(self, group: A::V, mut f: impl FnMut(usize, A::V)) {
         f(0, group);
     }
-    #[inline(always)]
-    fn pass<const K: usize, const J: usize>(
-        self,
-        x: [Self::V; K],
-        f: impl Fn(Self, [Self::V; K]) -> [Self::V; J],
-    ) -> [Self::V; J] {
-        f(self, x)
-    }
+    pass!(1);
     #[inline(always)]
     fn for_each_mask(self, mask: A::M, mut f: impl FnMut(A::M)) {
         f(mask);
@@ -107,46 +140,6 @@ macro_rules! by_vector {
     (@ [$($i:literal)*] $l:ident $name:ident [] $a:ident $b:ident) => { [$($l.$name($a[$i], $b[$i])),*] };
     (@ [$($i:literal)*] $l:ident $name:ident [] $a:ident $b:ident $c:ident) => {
         [$($l.$name($a[$i], $b[$i], $c[$i])),*]
-    };
-}
-
-/// [`Group::pass`] of as many vectors.
-macro_rules! pass {
-    (4) => {
-        #[inline(always)]
-        fn pass<const K: usize, const J: usize>(
-            self,
-            x: [Self::V; K],
-            f: impl Fn(Self, [Self::V; K]) -> [Self::V; J],
-        ) -> [Self::V; J] {
-            f(self, x)
-        }
-    };
-    (8) => {
-        #[inline(always)]
-        fn pass<const K: usize, const J: usize>(
-            self,
-            x: [Self::V; K],
-            f: impl Fn(Four<B>, [[B::V; 4]; K]) -> [[B::V; 4]; J],
-        ) -> [Self::V; J] {
-            let zero = self.0.splat(0.0);
-            let (mut low, mut high) = ([[zero; 4]; K], [[zero; 4]; K]);
-            for k in 0..K {
-                let of_x = (x.get(k), low.get_mut(k), high.get_mut(k));
-                if let (Some(&[a, b, c, d, e, f, g, h]), Some(low), Some(high)) = of_x {
-                    (*low, *high) = ([a, b, c, d], [e, f, g, h]);
-                }
-            }
-            let (low, high) = (f(Four(self.0), low), f(Four(self.0), high));
-            let mut y = [[zero; 8]; J];
-            for j in 0..J {
-                let of_y = (y.get_mut(j), low.get(j), high.get(j));
-                if let (Some(y), Some(&[a, b, c, d]), Some(&[e, f, g, h])) = of_y {
-                    *y = [a, b, c, d, e, f, g, h];
-                }
-            }
-            y
-        }
     };
 }
 
