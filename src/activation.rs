@@ -12,6 +12,24 @@
 //!
 //! Every method takes one row (`&x`, `&mut y`) or a table ([`Rows`], [`RowsMut`]), checks all shapes before it writes,
 //! and dispatches once. `..._in_place` overwrites its last argument with the result.
+//!
+//! The backward methods multiply by the derivative, with `y` for the output, `dy` for the upstream gradient of a row and
+//! sums over that row:
+//!
+//! | activation | `backward_from_input` at `x` | `backward_from_output` at `y` |
+//! |---|---|---|
+//! | [`Sigmoid`] | `dx = dy e / (1 + e)^2`, e = exp(-\|x\|) | `dx = dy y (1 - y)`, 0 where y is rounded to 1 |
+//! | [`LogSigmoid`] | `dx = dy sigmoid(-x)` | |
+//! | [`Softplus`] | `dx = dy sigmoid(x)` | |
+//! | [`Softmax`] | | `dx_i = y_i (dy_i - sum y_j dy_j)` |
+//! | [`LogSoftmax`] | | `dx_i = dy_i - exp(y_i) sum dy_j` |
+//! | [`LogSumExp`] | `dx_i = softmax(x)_i dy` | |
+//!
+//! Elements of a gradient are within 4 ULP of the exact value at what is given, from log-softmax and softmax of the larger of
+//! the two terms of the difference, with the sum in absolute values; of [`LogSumExp`], whose factor is a softmax, 7. One
+//! more for the product with `dy`. So the class that is nearly certain loses its digits in the backward of a log-softmax;
+//! [`SoftmaxCrossEntropy`](crate::SoftmaxCrossEntropy) keeps them. NaN and infinities give what IEEE arithmetic gives in
+//! these formulas, but for rows of -inf alone, which follow [`EmptyRow`].
 
 use crate::error::check_length;
 use crate::kernel::elementwise::{self, Chain, Map};
@@ -37,6 +55,7 @@ use crate::{Backend, Error, Rows, RowsMut};
 /// # Ok::<(), xent::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an activation computes nothing until one of its methods is called"]
 pub struct Activation<F> {
     function: F,
     backend: Option<Backend>,
@@ -44,7 +63,7 @@ pub struct Activation<F> {
 
 /// The logistic function, equation (1) of the article named in [`reference`](crate::reference).
 ///
-/// Special cases: NaN is NaN, +inf is 1, -inf is 0. Subnormal results are kept: sigmoid(-103) is 1.4e-45.
+/// Special cases: NaN is NaN, +inf is 1, -inf is 0. Subnormal results are kept: sigmoid(-103) is 1.4e-45. Accuracy: 2 ULP.
 ///
 /// ```
 /// let mut x = [-89.0, 0.0, f32::INFINITY];
@@ -59,6 +78,7 @@ pub type Sigmoid = Activation<function::Sigmoid>;
 /// `ln(sigmoid(x)) = min(x, 0) - log1p(exp(-|x|))`.
 ///
 /// Special cases: NaN is NaN, +inf is 0, -inf is -inf. Subnormal results are kept: log_sigmoid(88) is -6.05e-39.
+/// Accuracy: 2 ULP.
 ///
 /// ```
 /// let mut y = [0.0; 1];
@@ -72,7 +92,7 @@ pub type LogSigmoid = Activation<function::LogSigmoid>;
 
 /// `ln(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|))`.
 ///
-/// Special cases: NaN is NaN, +inf is +inf, -inf is 0.
+/// Special cases: NaN is NaN, +inf is +inf, -inf is 0. Accuracy: 2 ULP.
 ///
 /// ```
 /// let mut y = [0.0; 1];
@@ -88,6 +108,9 @@ pub type Softplus = Activation<function::Softplus>;
 /// Special cases: an element of -inf has probability 0; +inf or NaN makes its row NaN; a row of -inf alone follows
 /// [`empty_row`](Activation::empty_row); one class has probability 1 exactly.
 ///
+/// Accuracy: 7 ULP, beyond what rounding each element's distance to the largest costs (relative |x - m| 2^-24). Not proved:
+/// it is the bound of the worst rows that a search found; 2.8 was measured of other hard rows.
+///
 /// ```
 /// let mut x = [f32::NEG_INFINITY, 7.0, 7.0];
 /// xent::Softmax::new().forward_in_place(&mut x)?;
@@ -101,7 +124,8 @@ pub type Softmax = Activation<function::Softmax>;
 /// The logarithm of the softmax of each row.
 ///
 /// Special cases: as [`Softmax`]; an element of -inf has log-probability -inf, and the class that is nearly certain
-/// keeps its digits: the first of [20, 0, 0] is -4.1223e-9, not 0.
+/// keeps its digits: the first of [20, 0, 0] is -4.1223e-9, not 0. Accuracy: 6 ULP, as [`Softmax`] beyond the rounding
+/// of distances, and not proved.
 ///
 /// ```
 /// let mut y = [0.0; 3];
@@ -114,7 +138,9 @@ pub type LogSoftmax = Activation<function::LogSoftmax>;
 
 /// `ln sum exp(x_j)` of each row.
 ///
-/// Special cases: a row of -inf alone is -inf; NaN makes it NaN; otherwise +inf makes it +inf.
+/// Special cases: a row of -inf alone is -inf; NaN makes it NaN; otherwise +inf makes it +inf. Accuracy: 6 ULP of the sum
+/// of the absolute values of its terms, the largest element and a logarithm, as [`Softmax`] beyond the rounding of distances,
+/// and not proved.
 ///
 /// ```
 /// let x = [1000.0, 1000.0];
@@ -128,7 +154,9 @@ pub type LogSoftmax = Activation<function::LogSoftmax>;
 #[doc(alias = "ReduceLogSumExp")]
 pub type LogSumExp = Activation<function::LogSumExp>;
 
-/// The exponential function, with subnormal results.
+/// The exponential function.
+///
+/// Special cases: NaN is NaN, above 88.72 it is +inf, below -103.97 it is 0. Subnormal results are kept. Accuracy: 1 ULP.
 ///
 /// ```
 /// let mut x = [0.0, 1.0, f32::NEG_INFINITY];
@@ -138,7 +166,9 @@ pub type LogSumExp = Activation<function::LogSumExp>;
 /// ```
 pub type Exp = Activation<function::Exp>;
 
-/// The natural logarithm: -inf at 0, NaN below.
+/// The natural logarithm.
+///
+/// Special cases: -inf at 0, NaN below and of NaN, +inf at +inf. Accuracy: 1 ULP.
 ///
 /// ```
 /// let mut x = [1.0, 0.0];
@@ -148,7 +178,9 @@ pub type Exp = Activation<function::Exp>;
 /// ```
 pub type Ln = Activation<function::Ln>;
 
-/// `ln(1 + x)`, exact for tiny x: -inf at -1, NaN below.
+/// `ln(1 + x)`, x itself for tiny x.
+///
+/// Special cases: -inf at -1, NaN below and of NaN, +inf at +inf. Accuracy: 1 ULP.
 ///
 /// ```
 /// let mut x = [1e-30, -1.0];
@@ -422,7 +454,7 @@ constructors! {
 }
 
 impl Softmax {
-    /// What a row of nothing but -inf is.
+    /// How to treat a row of nothing but -inf.
     ///
     /// ```
     /// use xent::{EmptyRow, Softmax};
@@ -439,7 +471,7 @@ impl Softmax {
 }
 
 impl LogSoftmax {
-    /// What a row of nothing but -inf is.
+    /// How to treat a row of nothing but -inf.
     ///
     /// ```
     /// use xent::{EmptyRow, LogSoftmax};
@@ -507,7 +539,20 @@ backward_kernels! {
     FromInput for Softplus |at| ForEachRow, Chain { derivative: elementwise::SoftplusAt, at }, true;
     FromOutput for Sigmoid |at| ForEachRow, Chain { derivative: elementwise::SigmoidOf, at }, true;
     FromOutput for Softmax |y| ForEachRowOrGroup, SoftmaxBackward { y }, false;
-    FromOutput for LogSoftmax |y| ForEachRowOrGroup, LogSoftmaxBackward { y }, false;
+}
+
+impl FromOutput for function::LogSoftmax {
+    fn backward(&self, backend: Option<Backend>, y: Rows<'_>, table: &mut Table<'_>) {
+        Backend::run(backend, &mut ForEachRowOrGroup { table, map: LogSoftmaxBackward { y } });
+        // Elsewhere the policy is in the output: NaN, or a probability of 0.
+        if self.0 == EmptyRow::Zero {
+            for (row, y) in y.iter().enumerate() {
+                if y.iter().all(|&y| y == f32::NEG_INFINITY) {
+                    table.span_and_next(row).0.write().fill(0.0);
+                }
+            }
+        }
+    }
 }
 
 impl LogSumExp {

@@ -4,7 +4,8 @@ use core::fmt;
 
 /// Why a call was refused. Nothing has been written when one of these comes back.
 ///
-/// `argument` is the parameter's name as the method documents it. Values that are merely unfortunate (NaN, infinities)
+/// `argument` names the parameter; a loss names its input by what it holds: `logits`, `probabilities` or
+/// `log_probabilities`. Values that are merely unfortunate (NaN, infinities)
 /// are not errors unless a configuration asks for [`check_finite`](crate::loss::Loss::check_finite) or
 /// [`validate`](crate::loss::Loss::validate).
 ///
@@ -77,7 +78,7 @@ pub enum Error {
         /// Number of classes.
         classes: usize,
     },
-    /// A weight is negative, infinite or NaN.
+    /// A weight is negative, infinite, NaN, or above the largest that its documentation states.
     Weight {
         /// The parameter.
         argument: &'static str,
@@ -130,7 +131,7 @@ pub enum Error {
         /// Its value.
         value: f32,
     },
-    /// A row has no positive label and the policy is [`NoPositives::Error`](crate::loss::NoPositives::Error).
+    /// All labels of a row are 0 and the policy is [`NoPositives::Error`](crate::loss::NoPositives::Error).
     NoPositives {
         /// The row.
         row: usize,
@@ -164,7 +165,7 @@ impl fmt::Display for Error {
                 write!(f, "targets: row {row} holds class {target}, outside 0..{classes}")
             }
             Self::Weight { argument, index, value } => {
-                write!(f, "{argument}: weight {index} is {value}, neither zero nor positive and finite")
+                write!(f, "{argument}: weight {index} is {value}, outside its range")
             }
             Self::Parameter { name, value } => write!(f, "{name}: {value} is outside its range"),
             Self::Conflict { option, with } => write!(f, "{option} cannot be combined with {with}"),
@@ -177,7 +178,7 @@ impl fmt::Display for Error {
             Self::InvalidTarget { row, index, value } => {
                 write!(f, "targets: row {row} holds the label {value} at {index}, outside its range")
             }
-            Self::NoPositives { row } => write!(f, "targets: row {row} has no positive label"),
+            Self::NoPositives { row } => write!(f, "targets: row {row} has no label other than 0"),
             Self::BackendUnavailable => f.write_str("backend: this machine or build does not have it"),
         }
     }

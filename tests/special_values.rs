@@ -911,6 +911,10 @@ fn structure_errors() {
         let loss = softmax.reduction(Reduction::MeanOver(denominator));
         see("denominator", loss, t, parameter("reduction", denominator));
     }
+    // Their inverses are not finite in f32.
+    see("small denominator", softmax.reduction(Reduction::MeanOver(1e-40)), t, parameter("reduction", 1e-40));
+    let tiny = f32::from_bits(1);
+    see("small weights", softmax.row_weights(&[tiny; 2]), t, parameter("reduction", 2.0 * f64::from(tiny)));
     let p = ProbabilityCrossEntropy::new();
     for (policy, value) in [
         (LogClamp::MinProb(-0.5), -0.5),
@@ -923,10 +927,23 @@ fn structure_errors() {
     let sigmoid = SigmoidCrossEntropy::new();
     let labels = Rows::new(&[0.5; 6], 3);
     table.refused("pos_weight", sigmoid.pos_weight(-1.0), shape, (x, labels), parameter("pos_weight", -1.0));
+    table.refused(
+        "pos_weight",
+        sigmoid.pos_weight(1e19),
+        shape,
+        (x, labels),
+        parameter("pos_weight", f64::from(1e19_f32)),
+    );
+    let error = Error::Weight { argument: "pos_weights", index: 2, value: 1e19 };
+    table.refused("pos_weights", sigmoid.pos_weights(&[0.0, 1.0, 1e19]), shape, (x, labels), error);
     let error = length("pos_weights", 3, 2);
     table.refused("length of pos_weights", sigmoid.pos_weights(&[1.0; 2]), shape, (x, labels), error);
     let error = Error::Shape { argument: "targets", expected: (2, 3), found: (3, 2) };
     table.refused("shape of labels", sigmoid, shape, (x, Rows::new(&[0.5; 6], 2)), error);
+    let error = Error::Conflict { option: "ignore_index", with: "dense labels" };
+    table.refused("conflict", softmax.ignore_index(0), shape, (x, labels), error);
+    table.refused("conflict", p.ignore_index(0), shape, (x, labels), error);
+    table.refused("conflict", MultiLabelSoftmaxCrossEntropy::new().ignore_index(0), shape, (x, labels), error);
     let pycaffe = MultiLabelSoftmaxCrossEntropy::new().gradient(MultiLabelGradient::PyCaffeCompat);
     let option = "MultiLabelGradient::PyCaffeCompat";
     let error = Error::Conflict { option, with: "positives_scale" };
@@ -956,6 +973,24 @@ fn structure_errors() {
     let error = Error::Shape { argument: "gradient", expected: (2, 3), found: (3, 2) };
     table.see("shape of gradient", got == Err(error), || format!("{got:?}"));
     table.see("layout", losses == [UNWRITTEN; 3] && gradient == [UNWRITTEN; 6], || "written".into());
+}
+
+/// A row that is alone may have any stride.
+#[test]
+fn largest_strides() {
+    for backend in backends() {
+        for classes in 1..=2 {
+            let x = &[3.0, 3.0][..classes];
+            let (rows, mut y) = (Rows::strided(x, 1, classes, usize::MAX), [UNWRITTEN; 2]);
+            let y = &mut y[..classes];
+            Softmax::new().backend(backend).forward(rows, RowsMut::strided(y, 1, classes, usize::MAX)).unwrap();
+            assert_eq!(y, &[1.0 / classes as f32; 2][..classes]);
+            let loss = SoftmaxCrossEntropy::new().backend(backend);
+            let totals = loss.loss_grad(rows, rows, RowsMut::strided(y, 1, classes, usize::MAX)).unwrap();
+            assert_eq!(totals.rows, 1);
+            assert_eq!(y, &[0.0; 2][..classes]);
+        }
+    }
 }
 
 /// How far a NaN in the input reaches in the gradient.
@@ -1192,6 +1227,20 @@ fn fully_masked_rows() {
             log_softmax.forward_in_place(RowsMut::new(&mut log_in_place, 3)).unwrap();
             table.see("softmax", same_bits(&y, &in_place), || format!("in place {in_place:?}"));
             table.see("log-softmax", same_bits(&log_y, &log_in_place), || format!("in place {log_in_place:?}"));
+
+            // The sum of the upstream gradient is 8 in each row.
+            let (y, log_y, dy) =
+                (Rows::new(&y, 3), Rows::new(&log_y, 3), [8.0, 0.0, 0.0, 0.0, 8.0, 0.0, 0.0, 0.0, 8.0]);
+            let (mut dx, mut log_dx) = (dy, [UNWRITTEN; 9]);
+            softmax.backward_from_output_in_place(y, RowsMut::new(&mut dx, 3)).unwrap();
+            log_softmax.backward_from_output(log_y, Rows::new(&dy, 3), RowsMut::new(&mut log_dx, 3)).unwrap();
+            let left_out = if policy == EmptyRow::Zero { 0.0 } else { GNAN };
+            table.see("softmax backward", dx[3..6].iter().all(|&dx| agrees(dx, left_out, 1.0)), || text(&dx));
+            let p = [8.0 - 8.0 * P1, 0.0, -8.0 * P2, left_out, left_out, left_out, -8.0 * P2, -8.0 * P1, 8.0];
+            table.within("log-softmax backward", "dx", backend, &log_dx, &p, 8.0);
+            let mut log_dx_in_place = dy;
+            log_softmax.backward_from_output_in_place(log_y, RowsMut::new(&mut log_dx_in_place, 3)).unwrap();
+            table.see("log-softmax backward", same_bits(&log_dx, &log_dx_in_place), || text(&log_dx_in_place));
         }
         let mut out = [UNWRITTEN; 3];
         LogSumExp::new().backend(backend).forward(Rows::new(&x, 3), &mut out).unwrap();
@@ -1241,10 +1290,11 @@ fn factors_bring_nothing_back() {
                 see(&dx, 0);
             }
             for classes in [1, 10, 33, 300] {
-                let loss = SigmoidCrossEntropy::new().backend(backend).reduction(Reduction::Sum).pos_weight(factor);
+                let pos_weight = factor.min(9e18); // up to 2^63
+                let loss = SigmoidCrossEntropy::new().backend(backend).reduction(Reduction::Sum).pos_weight(pos_weight);
                 let mut dx = vec![UNWRITTEN; classes];
                 loss.loss_grad(&*vec![INF; classes], &*vec![1.0; classes], &mut *dx).unwrap();
-                assert!(dx.iter().all(|&dx| dx == 0.0), "sigmoid, {classes} classes times {factor:e} ({backend})");
+                assert!(dx.iter().all(|&dx| dx == 0.0), "sigmoid, {classes} classes times {pos_weight:e} ({backend})");
             }
         }
     }

@@ -1,18 +1,22 @@
 # /// script
 # requires-python = ">=3.11"
 # ///
-"""Is xent as fast however it is built? The same C functions, built in several ways, timed against each other.
+"""Is xent as fast however it is built, and faster than at another commit? Builds of its C functions, timed in turn.
 
-    python3 benches/peers/builds.py [--seconds 2]
+    python3 benches/peers/builds.py                                 # the work tree, built in several ways
+    python3 benches/peers/builds.py --commit HEAD --commit v0.1.0   # the work tree against other commits
+    python3 benches/peers/builds.py --commit HEAD --backend wide ce:256x33 softmax:1x10
 
-Needs cargo and the standard library.
+Needs cargo and the standard library, and git for commits.
 
 Method
 - Each build has a target directory of its own under CARGO_TARGET_DIR, or benches/peers/target; RUSTFLAGS from outside
   are dropped. `opt 1` and `opt s` build the library that calls xent so, and xent itself at 3: what of xent is compiled
-  into its caller shows there.
+  into its caller shows there. A commit is exported into a directory of its own, but for benches/peers/src, the C
+  functions, which are those of the work tree.
 - All are loaded into one process, pinned to one core, and work on the same buffers. First each one's results are
-  compared with the default build's: within 1e-5 of each value and 1e-6 of the largest, as `native` may round otherwise.
+  compared with the default build's or the work tree's: within 1e-5 of each value and 1e-6 of the largest, as `native`
+  and commits may round otherwise. A line of a table of commits says which have the same bits.
 - The builds take turns, every other round backwards, and start with another one each two rounds. In a turn each
   makes one call that is not counted, then as many as take 0.2 ms. The smallest time of all rounds counts.
 - What a ctypes call costs that does nothing is subtracted: it is the same for all and would hide differences.
@@ -27,6 +31,9 @@ import argparse
 import ctypes
 import os
 import random
+import re
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,6 +43,7 @@ from pathlib import Path
 from timing import HERE, Buffer, Xent, buffer, build, cpu, pin, take_turns
 
 BAR = 1.05
+WORK_TREE = "work tree"
 XENT_AT_3 = ("--config", "profile.release.package.xent.opt-level=3")
 
 # Arguments of cargo, RUSTFLAGS.
@@ -57,6 +65,15 @@ class Case:
 
     def __str__(self) -> str:
         return f"{self.op:<12} {'x'.join(map(str, self.sizes)):>9}"
+
+    @classmethod
+    def parse(cls, text: str) -> Case:
+        """exp:4096 or softmax:64x1000."""
+        match = re.fullmatch(r"(exp|sigmoid):(\d+)|(softmax|log_softmax|ce|bce):(\d+)x(\d+)", text)
+        if not match:
+            raise argparse.ArgumentTypeError(f"{text} is none of exp|sigmoid:N, softmax|log_softmax|ce|bce:ROWSxCLASSES")
+        op, *sizes = (group for group in match.groups() if group is not None)
+        return cls(op, tuple(map(int, sizes)))
 
 
 CASES = [
@@ -102,60 +119,105 @@ def tables(case: Case) -> Tables:
     return Tables([x, targets], output, [buffer(ctypes.c_double, 1)])
 
 
-def calls(libraries: dict[str, Xent], case: Case) -> dict[str, Callable[[], int]]:
-    """The call of each build, checked, and one that does nothing."""
+@dataclass
+class Contenders:
+    """The call of each build, checked, and one that does nothing; the builds whose results have the bits of the first."""
+
+    calls: dict[str, Callable[[], int]]
+    same_bits: list[str]
+
+
+def contenders(libraries: dict[str, Xent], reference: str, case: Case) -> Contenders:
     given = tables(case)
     function = FUNCTIONS.get(case.op, f"xent_{case.op}")
     bound = {}
+    same_bits = []
     expected: list[float] = []
-    for name in ["default", *libraries]:
+    for name in [reference, *(name for name in libraries if name != reference)]:
         ctypes.memset(given.output, 0xFF, ctypes.sizeof(given.output))
         bound[name] = libraries[name].bind(function, [*given.inputs, given.output], case.sizes, *given.loss)
         results = [*given.output, *(loss[0] for loss in given.loss)]
         expected = expected or results
         absolute = 1e-6 * max(map(abs, expected))
         if not all(abs(got - want) <= 1e-5 * abs(want) + absolute for got, want in zip(results, expected, strict=True)):
-            sys.exit(f"{case}: {name} differs from the default build")
+            sys.exit(f"{case}: {name} differs from {reference}")
+        if results == expected:
+            same_bits.append(name)
     arguments = len(given.inputs) + 1 + len(case.sizes) + len(given.loss)
-    bound["nothing"] = libraries["default"].bind_nothing(function, arguments)
-    return {name: bound[name] for name in [*libraries, "nothing"]}
+    bound["nothing"] = libraries[reference].bind_nothing(function, arguments)
+    return Contenders({name: bound[name] for name in [*libraries, "nothing"]}, same_bits)
 
 
-def columns(ratios: dict[str, float]) -> str:
-    return "".join(f"{ratio:>11.2f}" for name, ratio in ratios.items() if name != "native")
+def ways(target: Path) -> dict[str, Xent]:
+    """The work tree, built in all of BUILDS."""
+    libraries = {}
+    for name, (cargo, flags) in BUILDS.items():
+        directory = target / name.replace(" ", "-")
+        libraries[name] = Xent(build("--target-dir", str(directory), *cargo, RUSTFLAGS=flags))
+    return libraries
+
+
+def commits(target: Path, revisions: list[str]) -> dict[str, Xent]:
+    """The default builds of these commits and of the work tree."""
+    libraries = {}
+    for revision in revisions:
+        name = git("rev-parse", "--short", f"{revision}^{{commit}}").decode().strip()
+        tree = target / "commits" / name
+        tree.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["tar", "x", "-C", tree], input=git("archive", name, cwd=HERE.parent.parent), check=True)
+        package = tree / "benches/peers"
+        shutil.copytree(HERE / "src", package / "src", dirs_exist_ok=True)
+        libraries[name] = Xent(build("--target-dir", str(tree / "target"), package=package, RUSTFLAGS=""))
+    return libraries | {WORK_TREE: Xent(build("--target-dir", str(target / "default"), RUSTFLAGS=""))}
+
+
+def git(*arguments: str, cwd: Path = HERE) -> bytes:
+    return subprocess.run(["git", *arguments], cwd=cwd, stdout=subprocess.PIPE, check=True).stdout
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="xent built in several ways, against itself")
+    parser = argparse.ArgumentParser(description="builds of xent against each other")
+    parser.add_argument("cases", nargs="*", type=Case.parse, metavar="OP:SHAPE", help="instead of those of the table")
+    parser.add_argument("--commit", action="append", help="the work tree against this commit, not builds of one tree")
+    parser.add_argument("--backend", help="instead of the one that a build takes by itself")
     parser.add_argument("--seconds", type=float, default=2, help="for each line of the table (default: 2)")
     arguments = parser.parse_args()
     target = Path(os.environ.get("CARGO_TARGET_DIR", HERE / "target")).resolve() / "builds"
     os.environ.pop("CARGO_ENCODED_RUSTFLAGS", None)
-    libraries = {}
-    for name, (cargo, flags) in BUILDS.items():
-        path = build("--target-dir", str(target / name.replace(" ", "-")), *cargo, RUSTFLAGS=flags)
-        libraries[name] = Xent(path)
+    libraries = commits(target, arguments.commit) if arguments.commit else ways(target)
+    for name, xent in libraries.items():
+        if arguments.backend and not xent.force(arguments.backend):
+            sys.exit(f"{name} has no backend {arguments.backend} here")
+    base, *others = libraries
+    reference = WORK_TREE if arguments.commit else "default"
 
     print(f"{cpu()}, {pin()}")
     print("xent backend:", ", ".join(f"{name} {xent.backend}" for name, xent in libraries.items()), "\n")
-    print("ns/element of native, times as long of the others")
+    print(f"ns/element of {base}, times as long of the others")
     print(f"{'op':<12} {'shape':>9}", "".join(f"{name:>11}" for name in libraries))
-    worst = dict.fromkeys(libraries, 0.0)
+    worst = dict.fromkeys(others, 0.0)
     missed = []
-    for case in CASES:
-        times = take_turns(calls(libraries, case), arguments.seconds)
+    for case in arguments.cases or CASES:
+        turn = contenders(libraries, reference, case)
+        times = take_turns(turn.calls, arguments.seconds)
         work = {name: times[name] - times["nothing"] for name in libraries}
-        ratios = {name: ns / work["native"] for name, ns in work.items()}
-        worst = {name: max(worst[name], ratios[name]) for name in libraries}
-        native = f"{work['native'] / prod(case.sizes):>11.3f}"
-        print(case, native + columns(ratios), flush=True)
-        if ratios["default"] > BAR:
+        ratios = {name: work[name] / work[base] for name in others}
+        worst = {name: max(worst[name], ratios[name]) for name in others}
+        bits = f"  same bits: {', '.join(turn.same_bits)}" if arguments.commit else ""
+        print(f"{case} {work[base] / prod(case.sizes):>11.3f}" + columns(ratios) + bits, flush=True)
+        if not arguments.commit and ratios["default"] > BAR:
             missed.append(case)
     print(f"{'the worst':<22}", " " * 11 + columns(worst))
+    if arguments.commit:
+        return 0
     print(f"\ndefault / native, at most {BAR}:", "ok" if not missed else "MISSED")
     for case in missed:
         print(f"{case}  MISSED")
     return int(bool(missed))
+
+
+def columns(ratios: dict[str, float]) -> str:
+    return "".join(f"{ratio:>11.2f}" for ratio in ratios.values())
 
 
 if __name__ == "__main__":

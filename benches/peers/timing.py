@@ -22,9 +22,9 @@ BATCH_NS = 200_000
 Buffer = ctypes.Array  # of one C type, aligned to a cache line
 
 
-def build(*cargo: str, **env: str) -> Path:
-    """Builds the cdylib with these arguments and environment variables more; its path."""
-    command = ["cargo", "build", "--release", "--lib", "--manifest-path", str(HERE / "Cargo.toml")]
+def build(*cargo: str, package: Path = HERE, **env: str) -> Path:
+    """Builds the cdylib of the package with these arguments and environment variables more; its path."""
+    command = ["cargo", "build", "--release", "--lib", "--manifest-path", str(package / "Cargo.toml")]
     command += ["--message-format=json-render-diagnostics", *cargo]
     run = subprocess.run(command, env=os.environ | env, stdout=subprocess.PIPE, text=True)
     if run.returncode != 0:
@@ -41,7 +41,14 @@ class Xent:
     def __init__(self, path: Path) -> None:
         self.library = ctypes.CDLL(str(path))
         self.library.xent_backend.restype = ctypes.c_char_p
-        self.backend: str = self.library.xent_backend().decode()
+
+    @property
+    def backend(self) -> str:
+        return self.library.xent_backend().decode()
+
+    def force(self, backend: str) -> bool:
+        """Makes it use this backend; whether there is one."""
+        return self.library.xent_force_backend(backend.encode()) == 0
 
     def bind(self, function: str, buffers: Iterable[Buffer], sizes: Iterable[int], *loss: Buffer) -> Callable[[], int]:
         """The function with its arguments, converted once and kept alive."""

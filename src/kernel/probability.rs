@@ -71,7 +71,7 @@ impl<V: Copy> Clamp<V> {
         let rest = l.min(l.splat(0.0), l.sub(self.epsilon, p));
         let log = log1p(l, rest);
         let log = if self.adds {
-            let complement = l.add(l.sub(l.splat(1.0), p), self.epsilon);
+            let complement = l.min(l.splat(1.0), l.add(l.sub(l.splat(1.0), p), self.epsilon));
             l.select(l.gt(p, l.splat(0.5)), ln(l, complement), log)
         } else {
             log

@@ -13,10 +13,6 @@ pub enum Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    pub(crate) fn is_written(&self) -> bool {
-        !matches!(self, Self::ReadOnly(_))
-    }
-
     /// The rows as they stand.
     pub(crate) fn as_rows(&self) -> Rows<'_> {
         match self {
@@ -62,7 +58,7 @@ impl<'a> Table<'a> {
 
     /// The span of a row, and the row behind it as it stands, if there is one.
     #[inline(always)]
-    pub(super) fn span_and_next(&mut self, row: usize) -> (Span<'_>, &[f32]) {
+    pub(crate) fn span_and_next(&mut self, row: usize) -> (Span<'_>, &[f32]) {
         let is_last = row + 1 == self.as_rows().rows();
         let (span, next) = match self {
             Self::ReadOnly(rows) => (Span::read_only(rows.row(row)), rows.row(row + 1)),

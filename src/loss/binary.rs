@@ -4,6 +4,7 @@ use super::{Kind, LogClamp, Loss, Reduction, Sealed, check_label_smoothing, chec
 use crate::kernel::{probability, sigmoid_loss};
 use crate::lane::Stream;
 use crate::{Error, Rows};
+use core::ops::RangeInclusive;
 
 /// Binary cross-entropy with logits: sigmoid and cross-entropy in one, also called sigmoid cross-entropy loss.
 ///
@@ -17,15 +18,16 @@ use crate::{Error, Rows};
 /// problem of its own; the loss of a row is their sum. Targets are rows of labels in [0, 1]; others extend the formula
 /// linearly.
 ///
-/// The default reduction is [`Reduction::MeanOverElements`], PyTorch's (and so its MultiLabelSoftMarginLoss): the
-/// gradient is smaller by the number of classes than that of [`Reduction::MeanOverRows`], Caffe's, which the softmax
-/// losses have by default. Whoever swaps one loss for the other will want to set it.
+/// The default reduction is [`Reduction::MeanOverElements`], PyTorch's (and so its MultiLabelSoftMarginLoss). The gradient
+/// is smaller by a factor C than under [`Reduction::MeanOverRows`], Caffe's, which is what the default of the softmax
+/// losses amounts to without weights: set the reduction when you swap one loss for the other.
 ///
 /// Special cases: +inf with target 1 and -inf with target 0 cost 0, on the wrong side they cost +inf; NaN gives NaN.
 /// Losses and gradients down to the smallest subnormal are kept.
 ///
-/// Accuracy: 4 ULP of the sizes of the loss's terms added up, which for labels in [0, 1] are the loss, and of each
-/// element of the gradient or the larger of its two terms, whichever is larger, beyond a rounding for each weight.
+/// Accuracy: the loss is within 4 ULP of the sum of its terms' absolute values (the loss itself for labels in [0, 1]),
+/// each element of the gradient within 4 ULP of itself or of the larger of its two terms, whichever is larger. Each
+/// weight adds a rounding.
 ///
 /// ```
 /// use xent::SigmoidCrossEntropy;
@@ -90,6 +92,9 @@ pub struct Sigmoid<'a> {
     ignore_value: Option<f32>,
 }
 
+/// Of more, the kernel's terms, which are scaled by up to 2^64, would overflow.
+const POS_WEIGHTS: RangeInclusive<f32> = 0.0..=9_223_372_036_854_775_808.0;
+
 #[derive(Clone, Copy, Debug)]
 enum PosWeights<'a> {
     All(f32),
@@ -109,7 +114,7 @@ impl<'a> SigmoidCrossEntropy<'a> {
         Self::with(kind, Reduction::MeanOverElements)
     }
 
-    /// The weight of the positive label of every class: 0 or positive, and finite.
+    /// The weight of the positive label of every class, from 0 to 2^63.
     ///
     /// ```
     /// let mut gradient = [0.0; 2];
@@ -122,7 +127,7 @@ impl<'a> SigmoidCrossEntropy<'a> {
         self
     }
 
-    /// The weight of the positive label of each class: 0 or positive, and finite.
+    /// The weight of the positive label of each class, from 0 to 2^63.
     ///
     /// ```
     /// let mut gradient = [0.0; 2];
@@ -149,7 +154,7 @@ impl<'a> SigmoidCrossEntropy<'a> {
         self
     }
 
-    /// Leaves out the elements whose target is exactly this value.
+    /// Leaves out the elements whose target is exactly this value. NaN, which equals nothing, leaves out none.
     ///
     /// ```
     /// let mut gradient = [0.0; 2];
@@ -236,8 +241,8 @@ impl Kind for Sigmoid<'_> {
     fn check(&self, classes: usize) -> Result<(), Error> {
         check_label_smoothing(self.label_smoothing)?;
         match self.pos_weights {
-            PosWeights::All(weight) => parameter("pos_weight", weight.into(), weight >= 0.0 && weight.is_finite()),
-            PosWeights::PerClass(weights) => check_weights("pos_weights", classes, weights),
+            PosWeights::All(weight) => parameter("pos_weight", weight.into(), POS_WEIGHTS.contains(&weight)),
+            PosWeights::PerClass(weights) => check_weights("pos_weights", classes, weights, POS_WEIGHTS),
         }
     }
     fn label_is_valid(t: f32) -> bool {

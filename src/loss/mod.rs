@@ -23,8 +23,9 @@
 //!
 //! A row is ignored if its target is the ignore index (or its policy says so): whatever is in it, its loss and gradient
 //! are 0 and it counts in no denominator but [`Reduction::MeanOverAllRows`]. A term whose label or weight is 0 is 0,
-//! whatever it is multiplied with. NaN and infinities give what IEEE arithmetic gives, in their own row alone. Targets,
-//! weights and options are checked before anything is written.
+//! whatever it is multiplied with. NaN and infinities give what IEEE arithmetic gives in their own row, and so in
+//! [`Totals::sum`], and in no other row's loss or gradient. Targets, weights and options are checked before anything is
+//! written.
 
 mod binary;
 mod categorical;
@@ -59,6 +60,7 @@ pub mod kind {
 use crate::error::check_length;
 use crate::kernel::{Batch, RowLoss, Table, share_of, shares_of};
 use crate::{Backend, Error, IntoTargets, Rows, RowsMut};
+use core::ops::RangeInclusive;
 
 /// A loss: its configuration, and the methods that compute it. Use it by the names of its kinds:
 /// [`SoftmaxCrossEntropy`], [`MultiLabelSoftmaxCrossEntropy`], [`SigmoidCrossEntropy`], [`ProbabilityCrossEntropy`],
@@ -77,6 +79,7 @@ use crate::{Backend, Error, IntoTargets, Rows, RowsMut};
 /// # Ok::<(), xent::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
+#[must_use = "a loss computes nothing until one of its methods is called"]
 pub struct Loss<'a, K> {
     kind: K,
     class_weights: Option<&'a [f32]>,
@@ -232,7 +235,8 @@ impl<'a, K: Kind + Copy> Loss<'a, K> {
         self
     }
 
-    /// What [`Totals::weight`] is, and what the gradient is the gradient of.
+    /// What [`Totals::weight`] is, and what the gradient is the gradient of. A denominator so small that
+    /// `grad_scale` over it, the factor of the gradient, is no finite f32 is refused.
     ///
     /// ```
     /// use xent::{NllLoss, Reduction};
@@ -248,12 +252,12 @@ impl<'a, K: Kind + Copy> Loss<'a, K> {
         self
     }
 
-    /// The upstream gradient, by which the gradient is multiplied (1): a loss weight, a loss scale.
+    /// Multiplies the gradient (by default 1): the upstream gradient, a loss weight, a loss scale. The loss is not scaled.
     ///
     /// ```
     /// let mut gradient = [0.0; 2];
     /// let totals = xent::NllLoss::new().grad_scale(1024.0).loss_grad(&[-2.0, -0.5], &[1_u8], &mut gradient)?;
-    /// assert_eq!((totals.sum, gradient), (0.5, [0.0, -1024.0])); // the loss is not scaled
+    /// assert_eq!((totals.sum, gradient), (0.5, [0.0, -1024.0]));
     /// # Ok::<(), xent::Error>(())
     /// ```
     pub const fn grad_scale(mut self, scale: f32) -> Self {
@@ -334,8 +338,10 @@ impl<'a, K: Kind + Copy> Loss<'a, K> {
         targets.into_targets().evaluate(self, &mut Table::ReadOnly(x.into()), None)
     }
 
-    /// The loss of each row (0 for ignored ones) into `losses`, which has one element a row; and the totals. This is
-    /// "reduction none".
+    /// The loss of each row (0 for ignored ones) into `losses`, which has one element a row; and the totals.
+    ///
+    /// Of the losses over a row's classes together, this is "reduction none". A binary loss gives the sum over the row: for
+    /// one loss an element, pass a table of one class, `Rows::new(x, 1)`.
     ///
     /// # Errors
     /// As [`loss`](Self::loss).
@@ -481,8 +487,9 @@ impl<'a, K: Kind + Copy> Loss<'a, K> {
         let shares = shares_of(&kernel, self.row_weights, table);
         let denominator = self.reduction.denominator(shares, rows);
         let mut scale = self.grad_scale;
-        if table.is_written() && self.reduction != Reduction::Sum {
+        if self.reduction != Reduction::Sum {
             scale = if denominator == 0.0 { 0.0 } else { (f64::from(scale) / denominator) as f32 };
+            parameter("reduction", denominator, scale.is_finite())?;
         }
         let mut batch = Batch { table, kernel: &kernel, row_weights: self.row_weights, scale, losses };
         let sum = Backend::run(self.backend, &mut batch);
@@ -494,10 +501,10 @@ impl<'a, K: Kind + Copy> Loss<'a, K> {
             check_length("losses", x.rows(), losses.len())?;
         }
         if let Some(weights) = self.row_weights {
-            check_weights("row_weights", x.rows(), weights)?;
+            check_weights("row_weights", x.rows(), weights, 0.0..=f32::MAX)?;
         }
         if let Some(weights) = self.class_weights {
-            check_weights("class_weights", x.classes(), weights)?;
+            check_weights("class_weights", x.classes(), weights, 0.0..=f32::MAX)?;
         }
         parameter("grad_scale", self.grad_scale.into(), self.grad_scale.is_finite())?;
         if let Reduction::MeanOver(denominator) = self.reduction {
@@ -543,7 +550,8 @@ impl<'a, K: Kind + Copy> Loss<'a, K> {
 
 impl<K: TakesIndices + Copy> Loss<'_, K> {
     /// The class index of rows to leave out, in `0..classes` or not; by default there is none. PyTorch's default is
-    /// -100.
+    /// -100. Dense labels have no index: both together are an [`Error::Conflict`]. Indices above `i64::MAX` cannot be
+    /// ignored.
     ///
     /// ```
     /// use xent::{NllLoss, Rows};
@@ -557,11 +565,23 @@ impl<K: TakesIndices + Copy> Loss<'_, K> {
         self.ignore_index = Some(index);
         self
     }
+
+    fn takes_labels(&self) -> Result<(), Error> {
+        match self.ignore_index {
+            Some(_) => Err(Error::Conflict { option: "ignore_index", with: "dense labels" }),
+            None => Ok(()),
+        }
+    }
 }
 
-fn check_weights(argument: &'static str, expected: usize, weights: &[f32]) -> Result<(), Error> {
+fn check_weights(
+    argument: &'static str,
+    expected: usize,
+    weights: &[f32],
+    allowed: RangeInclusive<f32>,
+) -> Result<(), Error> {
     check_length(argument, expected, weights.len())?;
-    match weights.iter().enumerate().find(|&(_, weight)| !(*weight >= 0.0 && weight.is_finite())) {
+    match weights.iter().enumerate().find(|&(_, weight)| !allowed.contains(weight)) {
         Some((index, &value)) => Err(Error::Weight { argument, index, value }),
         None => Ok(()),
     }

@@ -4,7 +4,7 @@ use super::{EmptyRow, Kind, Loss, Reduction, Sealed, TakesIndices, target};
 use crate::kernel::softmax_loss::{Dense, MultiHot};
 use crate::{Error, HotClasses, Rows};
 
-/// Softmax loss with several positive classes a row, divided by their number M.
+/// Softmax loss with several labels a row, divided by the number M of those that are not 0.
 ///
 /// ```text
 /// l = (1/M) sum_{t_i != 0} -q_i log softmax(x)_i        dl/dx_i = (T softmax(x)_i - q_i) / M
@@ -48,7 +48,7 @@ pub struct MultiLabelSoftmax {
     empty_row: EmptyRow,
 }
 
-/// By what a multi-label row is divided.
+/// The divisor of a row of several labels.
 ///
 /// ```
 /// use xent::{MultiLabelSoftmaxCrossEntropy, PositivesScale as Scale};
@@ -73,7 +73,7 @@ pub enum PositivesScale {
     None,
 }
 
-/// What a row without a positive label is.
+/// How to treat a row whose labels are all 0, or of which nothing is listed.
 ///
 /// ```
 /// use xent::{Error, MultiLabelSoftmaxCrossEntropy, NoPositives, Rows};
@@ -128,7 +128,7 @@ impl<'a> MultiLabelSoftmaxCrossEntropy<'a> {
         Self::with(kind, Reduction::MeanOverWeights)
     }
 
-    /// By what a row is divided.
+    /// The divisor of a row.
     ///
     /// ```
     /// use xent::{MultiLabelSoftmaxCrossEntropy, PositivesScale};
@@ -144,7 +144,7 @@ impl<'a> MultiLabelSoftmaxCrossEntropy<'a> {
         self
     }
 
-    /// What a row without a positive label is.
+    /// How to treat a row whose labels are all 0, or of which nothing is listed.
     ///
     /// ```
     /// use xent::{Error, MultiLabelSoftmaxCrossEntropy, NoPositives};
@@ -173,7 +173,7 @@ impl<'a> MultiLabelSoftmaxCrossEntropy<'a> {
         self
     }
 
-    /// What a row of nothing but -inf is.
+    /// How to treat a row of nothing but -inf.
     ///
     /// ```
     /// use xent::{EmptyRow, MultiLabelSoftmaxCrossEntropy};
@@ -190,6 +190,7 @@ impl<'a> MultiLabelSoftmaxCrossEntropy<'a> {
     }
 
     fn labelled(&self, x: Rows<'_>, targets: &'a Rows<'a>) -> Result<Dense<'a>, Error> {
+        self.takes_labels()?;
         targets.check_like(x, "targets")?;
         let binarize = self.kind.gradient == MultiLabelGradient::PyCaffeCompat;
         if binarize && self.class_weights.is_some() {

@@ -125,7 +125,7 @@ impl core::ops::AddAssign for Totals {
     }
 }
 
-/// What a row of nothing but -inf (every class masked) is.
+/// How to treat a row of nothing but -inf: every class is masked.
 ///
 /// ```
 /// use xent::{EmptyRow, SoftmaxCrossEntropy};
@@ -155,10 +155,11 @@ pub enum EmptyRow {
 /// | `MinProb(e)` | max(ln p, ln e) | 1/max(p, e) | Caffe (1e-20), burn (1.08e-19) |
 /// | `Clip(e)` | max(ln p, ln e) | 1/p, 0 below e | Keras (1e-7) |
 /// | `MinLog(l)` | max(ln p, l) | 1/max(p, 1e-12) | PyTorch BCELoss (-100) |
-/// | `AddEps(e)` | ln(p + e), for p <= 1 at most 0 | 1/(p + e) | TensorFlow `log_loss` (1e-7) |
+/// | `AddEps(e)` | ln min(p + e, max(p, 1)) | 1/(p + e) | TensorFlow `log_loss` (1e-7) |
 ///
 /// The logarithm is clamped, not the probability, and log(1 - p) has the same policy with 1 - p for p: a certain and
-/// right prediction has loss 0 under every policy, where Keras has 1.19e-7 and TensorFlow -1.19e-7. Clamped gradients
+/// right prediction has loss 0 under every policy, where Keras has 1.19e-7 and TensorFlow -1.19e-7. The logarithm of a
+/// negative p or of NaN is NaN under every policy. Clamped gradients
 /// are not the derivatives of clamped losses (Caffe's and PyTorch's are huge, Keras's is 0 and cannot recover); losses
 /// of logits need no clamp.
 ///
@@ -185,13 +186,13 @@ pub enum LogClamp {
     /// As it is: -inf at 0.
     #[default]
     None,
-    /// The probability is taken as at least this (0 to 1).
+    /// log p is at least the logarithm of this (0 to 1), and D divides by at least this.
     MinProb(f32),
-    /// The probability is clipped at this (0 to 1), with gradient 0 below.
+    /// log p is at least the logarithm of this (0 to 1), and D is 0 below it.
     Clip(f32),
-    /// The logarithm is taken as at least this (at most 0).
+    /// log p is at least this (at most 0).
     MinLog(f32),
-    /// This is added to the probability (0 to 1).
+    /// This (0 to 1) is added to the probability, whose logarithm stays at most 0 up to p = 1.
     AddEps(f32),
 }
 

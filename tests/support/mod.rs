@@ -81,9 +81,16 @@ pub fn lengths() -> Vec<usize> {
     lengths
 }
 
-/// Every clamp policy that has a name.
-pub const LOG_CLAMPS: [LogClamp; 6] =
-    [LogClamp::None, LogClamp::CAFFE, LogClamp::BURN, LogClamp::KERAS, LogClamp::PYTORCH, LogClamp::TENSORFLOW];
+/// Every clamp policy that has a name, and a large summand.
+pub const LOG_CLAMPS: [LogClamp; 7] = [
+    LogClamp::None,
+    LogClamp::CAFFE,
+    LogClamp::BURN,
+    LogClamp::KERAS,
+    LogClamp::PYTORCH,
+    LogClamp::TENSORFLOW,
+    LogClamp::AddEps(0.9),
+];
 
 /// Values where functions change their ways.
 pub const SPECIAL: &[f32] = &[

@@ -3,7 +3,7 @@
 //! All but [`xent_backend`] return 0, or 1 where an argument is wrong; nothing is written then.
 
 use core::ffi::c_char;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::sync::OnceLock;
 use xent::activation::Exp;
 use xent::{Backend, Error, LogSoftmax, Rows, RowsMut, Sigmoid, SigmoidCrossEntropy, Softmax, SoftmaxCrossEntropy};
@@ -97,6 +97,20 @@ pub unsafe extern "C" fn xent_sigmoid_cross_entropy_grad(
     };
     let (Some(x), Some(targets), Some(dx), Some(mean_loss)) = arguments else { return 1 };
     status(SigmoidCrossEntropy::new().loss_grad(x, targets, dx).map(|totals| *mean_loss = totals.mean()))
+}
+
+/// Makes all calls use the backend of this name, if there is one here.
+///
+/// # Safety
+/// `name` is null or points to a C string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn xent_force_backend(name: *const c_char) -> i32 {
+    if name.is_null() {
+        return 1;
+    }
+    // SAFETY: not null, and the rest is the caller's promise.
+    let name = unsafe { CStr::from_ptr(name) };
+    status(Backend::named(&name.to_string_lossy()).map(Backend::force))
 }
 
 /// The name of the backend that the first call of this found active. Not to be freed.

@@ -107,8 +107,8 @@ pub(super) fn load<L: PartsOfRows>(l: L, from: &[f32], at: Grid, columns: &mut [
         |first: usize, width: usize, rows: usize| {
             let rows_from = {
                 #[inline(always)]
-                |i| {
-                    let row = from.wrapping_add(i * at.stride + first);
+                |i: usize| {
+                    let row = from.wrapping_add(i.wrapping_mul(at.stride).wrapping_add(first));
                     // SAFETY: the first `rows` rows are there, with these columns from `from` on; a four has one at least.
                     unsafe { l.load_rows(row, at.stride, width, rows.saturating_sub(i)) }
                 }
@@ -164,8 +164,8 @@ pub(super) fn store<L: PartsOfRows>(l: L, columns: &[L::V], to: &mut [f32], at: 
             let [a, b, c, d] = l.transposed(four);
             let store_from = {
                 #[inline(always)]
-                |i, of_rows| {
-                    let row = to.wrapping_add(i * at.stride + first);
+                |i: usize, of_rows| {
+                    let row = to.wrapping_add(i.wrapping_mul(at.stride).wrapping_add(first));
                     // SAFETY: the first `rows` rows are there, with these columns from `to` on; a four has no more than
                     // that.
                     unsafe { l.store_rows(row, at.stride, width, rows.saturating_sub(i), of_rows) }
