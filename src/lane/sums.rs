@@ -9,7 +9,8 @@
 //!
 //! An element meets at most 3 additions that lose their rounding error, and the last, so the error does not grow with
 //! the length. What is missing at the end of a row is 0. The order depends on positions, and in
-//! [`walk_without`](super::walk_without) on which lane alone has reached 1; never on `Lane::N`.
+//! [`walk_without`](super::walk_without) on whether the sum reaches 2, and else on which lane has reached 1; never on
+//! `Lane::N`.
 
 use super::{Arithmetic, Four, Grid, Group, LANE_NUMBERS, LANES, Lane, QUAD, groups, units_of_block};
 
@@ -98,12 +99,14 @@ impl<L: Lane, const J: usize> Sums<L, J> {
 
     #[inline(always)]
     pub(super) fn total(&self, l: L) -> [f32; J] {
-        self.added(l, 0.0, 0.0)
+        self.folded(l).map(|total| total.rounded())
     }
 
     /// How many first terms are `one`, and the sums, of which the first is without those. Either they were counted, or all
-    /// first terms were added, of which none is larger: then `again` may be asked for both of a lane, as [`sum_of_lane`] finds
-    /// them, and where many are `one`, some may be in the sum instead of the number.
+    /// first terms were added, of which none is larger.
+    ///
+    /// A sum of 2 `one` or more has lost little to a `one`: that is taken from it, and others stay in it. Of a smaller one,
+    /// `again` is asked for both of the lane that has the `one`, as [`sum_of_lane`] finds them.
     #[inline(always)]
     pub(super) fn total_without(
         mut self,
@@ -112,29 +115,33 @@ impl<L: Lane, const J: usize> Sums<L, J> {
         were_counted: bool,
         again: impl FnOnce(usize) -> (f32, f32),
     ) -> (f32, [f32; J]) {
-        let less = l.splat(one.next_down());
-        let has_one = {
-            #[inline(always)]
-            |hi| l.gt(hi, less)
-        };
-        let lanes = match self.hi.first() {
-            Some(&hi) if !were_counted => bits_of_lanes(l, hi, has_one),
-            _ => 0,
-        };
-        let (ones, less, more) = if were_counted {
-            (self.count(l), 0.0, 0.0)
-        } else if lanes.is_power_of_two() {
-            // The others have lost nothing to it, as long as they do not meet it.
-            let (ones, sum) = again(lanes.trailing_zeros() as usize);
-            self.leave_out(l, has_one);
-            (ones, 0.0, sum)
-        } else if lanes == 0 {
-            none_is_one()
-        } else {
-            // The sum without a `one` is as large: what that rounded away is little beside it.
-            (1.0, one, 0.0)
-        };
-        (ones, self.added(l, less, more))
+        let mut totals = self.folded(l);
+        let mut ones = 1.0;
+        if were_counted {
+            ones = self.count(l);
+        } else if let Some(first) = totals.first_mut() {
+            if first.hi < 2.0 * one {
+                let less = l.splat(one.next_down());
+                let has_one = {
+                    #[inline(always)]
+                    |hi| l.gt(hi, less)
+                };
+                let lanes = self.hi.first().map_or(0, |&hi| bits_of_lanes(l, hi, has_one));
+                ones = if lanes == 0 {
+                    none_is_one()
+                } else {
+                    // No other lane has: the sum would be larger. They have lost nothing to it, as long as they do not meet it.
+                    let (ones, sum) = again(lanes.trailing_zeros() as usize);
+                    self.leave_out(l, has_one);
+                    *first = self.folded_sum(l, 0);
+                    first.lo += sum;
+                    ones
+                };
+            } else {
+                first.hi -= one;
+            }
+        }
+        (ones, totals.map(|total| total.rounded()))
     }
 
     /// Makes the first sum 0 in some lanes.
@@ -164,29 +171,43 @@ impl<L: Lane, const J: usize> Sums<L, J> {
         l.first(ones)
     }
 
-    /// The sums; `less` is taken from the first, and `more` added to it.
     #[inline(always)]
-    fn added(&self, l: L, less: f32, more: f32) -> [f32; J] {
-        let mut totals = [0.0; J];
+    fn folded(&self, l: L) -> [Total; J] {
+        let mut totals = [Total { hi: 0.0, lo: 0.0 }; J];
         for (j, total) in totals.iter_mut().enumerate() {
-            let (Some(&hi), Some(&lo)) = (self.hi.get(j), self.lo.get(j)) else { break };
-            let [hi, lo] = fold(
-                l,
-                [hi, lo],
-                #[inline(always)]
-                |[hi, lo], [other_hi, other_lo]| {
-                    let (sum, error) = two_sum(l, hi, other_hi);
-                    [sum, l.add(l.add(lo, other_lo), error)]
-                },
-            );
-            let (mut hi, mut lo) = (l.first(hi), l.first(lo));
-            if j == 0 {
-                (hi, lo) = (hi - less, lo + more);
-            }
-            let sum = hi + lo;
-            *total = if sum.is_nan() { without_errors(hi) } else { sum };
+            *total = self.folded_sum(l, j);
         }
         totals
+    }
+
+    #[inline(always)]
+    fn folded_sum(&self, l: L, j: usize) -> Total {
+        let (Some(&hi), Some(&lo)) = (self.hi.get(j), self.lo.get(j)) else { return Total { hi: 0.0, lo: 0.0 } };
+        let [hi, lo] = fold(
+            l,
+            [hi, lo],
+            #[inline(always)]
+            |[hi, lo], [other_hi, other_lo]| {
+                let (sum, error) = two_sum(l, hi, other_hi);
+                [sum, l.add(l.add(lo, other_lo), error)]
+            },
+        );
+        Total { hi: l.first(hi), lo: l.first(lo) }
+    }
+}
+
+/// A sum, and what its additions have lost.
+#[derive(Clone, Copy)]
+struct Total {
+    hi: f32,
+    lo: f32,
+}
+
+impl Total {
+    #[inline(always)]
+    fn rounded(self) -> f32 {
+        let sum = self.hi + self.lo;
+        if sum.is_nan() { without_errors(self.hi) } else { sum }
     }
 }
 
@@ -247,8 +268,8 @@ fn without_errors(hi: f32) -> f32 {
 /// Nothing to take out. Out of line, so that the sum need not wait to know.
 #[cold]
 #[inline(never)]
-fn none_is_one() -> (f32, f32, f32) {
-    (0.0, 0.0, 0.0)
+fn none_is_one() -> f32 {
+    0.0
 }
 
 /// The terms of a group, or 0 and one more in `ones` where they are `one`.

@@ -37,9 +37,9 @@ pub(crate) fn walk_large<L: Lane, const I: usize, const J: usize>(
 /// [`walk`], where the first term is not negative and at most `one`: its sum is without those that are `one`, and how many
 /// they are comes with it.
 ///
-/// In a row of up to a block, they are counted. In a longer one all are added up, and only where a single lane has reached
-/// `one`, so that its other terms may have lost digits to that, `again` is asked for both of this lane, as
-/// [`sum_of_lane`](super::sum_of_lane) finds them. Elsewhere, some that are `one` may be in the sum.
+/// In a row of up to a block, they are counted. In a longer one all are added up, and only where the sum is less than 2
+/// `one`, so that the rest may have lost digits to the one that is in it, `again` is asked for both of that one's lane, as
+/// [`sum_of_lane`](super::sum_of_lane) finds them. Elsewhere, all but one that are `one` are in the sum.
 #[inline(always)]
 pub(crate) fn walk_without<L: Lane, const I: usize, const J: usize>(
     l: L,

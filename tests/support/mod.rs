@@ -22,7 +22,7 @@ pub const BOUNDS: &[(&str, f64, f64)] = &[
     ("sigmoid", 2.0, 2.0),
     ("log_sigmoid", 2.0, 2.0),
     ("softplus", 2.0, 2.0),
-    ("softmax", 7.0, 3.0),
+    ("softmax", 7.0, 4.0),
     ("log_softmax", 6.0, 4.0),
     ("log_sum_exp", 6.0, 2.0),
     ("softmax loss", 6.0, 4.0),
