@@ -80,6 +80,11 @@ mod x86_64 {
             (Rows::new(&self.x, self.classes), RowsMut::new(&mut self.y, self.classes))
         }
 
+        /// The input of what works in place.
+        fn restore(&mut self) {
+            self.y.copy_from_slice(&self.x);
+        }
+
         fn in_place(&mut self) -> RowsMut<'_> {
             RowsMut::new(&mut self.y, self.classes)
         }
@@ -257,6 +262,8 @@ mod x86_64 {
     struct Contender<'a> {
         name: String,
         run: Box<dyn FnMut() + 'a>,
+        /// Brings back what the run or another has overwritten; not timed.
+        restore: Box<dyn FnMut() + 'a>,
         calls: u32,
         nanoseconds: f64,
         cycles: Vec<f64>,
@@ -270,10 +277,17 @@ mod x86_64 {
             run();
             let calls = BATCH.as_nanos() / start.elapsed().as_nanos().max(1);
             let calls = u32::try_from(calls).unwrap().max(1);
-            Self { name, run: Box::new(run), calls, nanoseconds: f64::INFINITY, cycles: Vec::new(), clocks: Vec::new() }
+            let (run, restore) = (Box::new(run), Box::new(|| ()));
+            Self { name, run, restore, calls, nanoseconds: f64::INFINITY, cycles: Vec::new(), clocks: Vec::new() }
+        }
+
+        /// That overwrites its input, once a turn.
+        fn once(self, restore: impl FnMut() + 'a) -> Self {
+            Self { restore: Box::new(restore), calls: 1, ..self }
         }
 
         fn turn(&mut self) {
+            (self.restore)();
             if self.calls > 1 {
                 // Not counted: brings the tables back into L1.
                 (self.run)();
@@ -335,7 +349,8 @@ mod x86_64 {
             }
             for (op, run) in LONG_OPS {
                 let run = move || run(&mut tables.borrow_mut(), backend);
-                contenders.push(Contender::new(format!("long {op}/{name}"), run));
+                let contender = Contender::new(format!("long {op}/{name}"), run);
+                contenders.push(contender.once(|| tables.borrow_mut().restore()));
             }
         }
         interleave(contenders, seconds * 2.0);

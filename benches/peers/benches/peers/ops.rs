@@ -192,39 +192,46 @@ fn map(b: &mut Batch, f: impl Fn(f32) -> f32) {
 // --- the same in f64 ----------------------------------------------------------------------------------------------------
 
 fn each(b: &Batch, f: impl Fn(f64) -> f64) -> Exact {
-    Exact { y: b.x.iter().map(|&x| f(x.into())).collect(), loss: None }
+    Exact { y: b.x.iter().map(|&x| f(x.into())).collect(), terms: vec![0.0; b.x.len()], loss: None }
 }
 
 fn each_row(b: &Batch, f: impl Fn(&[f64], &mut [f64])) -> Exact {
     let x = to_f64(&b.x);
     let mut y = vec![0.0; x.len()];
     x.chunks_exact(b.shape.1).zip(y.chunks_exact_mut(b.shape.1)).for_each(|(x, y)| f(x, y));
-    Exact { y, loss: None }
+    let largest = y.iter().fold(0.0_f64, |largest, y| largest.max(y.abs()));
+    // Probabilities are products, but log-probabilities differences: of logits, maximum and logarithm.
+    let terms = vec![if largest > 1.0 { largest } else { 0.0 }; y.len()];
+    Exact { y, terms, loss: None }
 }
 
 fn exact_softmax_loss_grad(x: &[f32], targets: &[u32]) -> Exact {
     let (rows, classes) = (targets.len(), x.len() / targets.len());
     let x = to_f64(x);
-    let (mut y, mut loss) = (vec![0.0; x.len()], 0.0);
+    let (mut y, mut terms, mut loss) = (vec![0.0; x.len()], vec![0.0; x.len()], 0.0);
     let mut one_hot = vec![0.0; classes];
-    for ((x, y), &target) in x.chunks_exact(classes).zip(y.chunks_exact_mut(classes)).zip(targets) {
+    let tables = x.chunks_exact(classes).zip(y.chunks_exact_mut(classes)).zip(terms.chunks_exact_mut(classes));
+    for (((x, y), terms), &target) in tables.zip(targets) {
+        let largest = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        terms.iter_mut().zip(x).filter(|(_, x)| **x == largest).for_each(|(term, _)| *term = 1.0);
+        terms[target as usize] = 1.0;
         reference::one_hot(target as usize, &mut one_hot);
         reference::softmax_cross_entropy_grad(x, &one_hot, y);
         loss += reference::softmax_cross_entropy(x, &one_hot);
     }
-    mean(y, loss, rows)
+    mean(y, terms, loss, rows)
 }
 
 fn exact_sigmoid_loss_grad(b: &Batch) -> Exact {
     let (x, labels) = (to_f64(&b.x), to_f64(&b.labels));
     let loss = x.iter().zip(&labels).map(|(&x, &t)| reference::sigmoid_cross_entropy(x, t, 1.0)).sum();
     let y = x.iter().zip(&labels).map(|(&x, &t)| reference::sigmoid_cross_entropy_grad(x, t, 1.0)).collect();
-    mean(y, loss, x.len())
+    mean(y, vec![1.0; x.len()], loss, x.len())
 }
 
-fn mean(mut y: Vec<f64>, loss: f64, of: usize) -> Exact {
-    y.iter_mut().for_each(|y| *y /= of as f64);
-    Exact { y, loss: Some(loss / of as f64) }
+fn mean(mut y: Vec<f64>, mut terms: Vec<f64>, loss: f64, of: usize) -> Exact {
+    y.iter_mut().chain(&mut terms).for_each(|y| *y /= of as f64);
+    Exact { y, terms, loss: Some(loss / of as f64) }
 }
 
 fn to_f64(x: &[f32]) -> Vec<f64> {
