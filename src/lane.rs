@@ -314,7 +314,7 @@ fn overlap(fours: usize, rest: usize) -> bool {
 }
 
 /// Work that runs on any lanes: what [`Backend::run`](crate::Backend::run) dispatches. It goes by reference, and so do
-/// tables and targets: a copy of what was just stored in parts waits until all stores before have left the processor.
+/// tables and targets: to copy a struct that was just written field by field defeats store-to-load forwarding.
 pub(crate) trait Op {
     type Out;
 

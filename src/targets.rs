@@ -120,8 +120,8 @@ impl<'a> ClassIndices<'a> {
         }
     }
 
-    /// What stands for a class below 2^23: a number above that, of which the bits are those of the class and a
-    /// constant, so that all integers become it in a few operations that every vector unit has.
+    /// A class below 2^23 as the float 2^23 + class, so that vectors of floats compare classes: its bits are those of the
+    /// class and a constant, which any vector unit makes of an integer by an AND and an OR.
     #[inline(always)]
     pub(crate) const fn mark(class: usize) -> f32 {
         f32::from_bits(0x4b00_0000 | (class as u32 & 0x7f_ffff))
@@ -254,8 +254,8 @@ macro_rules! index_widths {
                 }
             }
 
-            /// Whether all are, in one loop without exits and comparisons, which instruction sets lack for some widths: the
-            /// sign of an index, or of the last class less it, shows one that is not.
+            /// Whether all are in 0..classes, in one loop without branches and without comparisons, which SSE2 lacks for 64
+            /// bits: the sign of an index, or of the last class less the index, shows one that is not.
             #[inline(always)]
             fn are_below(&self, classes: usize) -> bool {
                 let last = (classes as i64).wrapping_sub(1);

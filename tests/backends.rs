@@ -21,9 +21,9 @@ fn backends_are_listed_named_and_forced() {
     #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
     {
         use std::is_x86_feature_detected as has;
-        let avx512 = has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl");
+        let parts = has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl");
         assert_eq!(Backend::named("avx2").is_ok(), has!("avx2") && has!("fma"));
-        assert_eq!(Backend::named("avx512").is_ok(), has!("avx2") && has!("fma") && avx512);
+        assert_eq!(Backend::named("avx512").is_ok(), has!("avx2") && has!("fma") && has!("f16c") && parts);
     }
     let built_scalar = cfg!(xent_backend = "scalar");
     let fastest = if built_scalar { Backend::SCALAR } else { *available.last().unwrap() };

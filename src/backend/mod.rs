@@ -86,7 +86,7 @@ impl Backend {
     ///     println!("{name}: {}", if xent::Backend::named(name).is_ok() { "here" } else { "elsewhere" });
     /// }
     /// ```
-    pub const NAMES: [&'static str; 5] = ["fused_scalar", "scalar", "wide", "avx2", "avx512"];
+    pub const NAMES: &'static [&'static str] = &["fused_scalar", "scalar", "wide", "avx2", "avx512"];
 
     /// The backend at a position of `NAMES`, if this machine has it.
     fn nth(position: usize) -> Option<Self> {

@@ -305,7 +305,7 @@ pub(super) const ROWS: usize = CHUNKS * LANES;
 /// On small machines, few: they are on the stack.
 const CHUNKS: usize = if IS_FIRMWARE { 1 } else { 4 };
 
-/// Where numbers of rows are kept, in whole cache lines: a vector across two is not handed on from a store to a load.
+/// Numbers of rows, in whole cache lines: stores are not forwarded to loads across two.
 #[repr(align(64))]
 struct Room<const N: usize> {
     marks: [Chunk; N],
@@ -342,9 +342,9 @@ struct Pending<'a> {
     sum: Sum,
 }
 
-/// Where the chunks of the rows from `row` on, at most `ROWS`, begin and end, and their vector in the first of them. They
-/// are looked for once: in a branch for each, the compiler would do there, vector by vector, what goes on before for all of
-/// them side by side.
+/// Where the chunks of the rows from `row` on, at most `ROWS`, begin and end, and their vector in the first of them. Bounds
+/// are checked once for a group: with a check for each vector, the compiler sinks the arithmetic before it into each branch,
+/// and vectors no longer overlap.
 #[inline(always)]
 fn places<L: Lane, R: Group<L>>(row: usize) -> (Range<usize>, usize) {
     let (chunk, k) = place::<L>(row % ROWS);
@@ -495,7 +495,7 @@ impl Sum {
         }
         let rest = rows % Self::PARTS;
         if let Some(part) = parts.get(rows / Self::PARTS).filter(|_| rest > 0) {
-            // To all sums, since stores under a mask are slow and are not handed on to loads.
+            // To all sums, since masked stores are slow and are not forwarded to loads.
             for (i, sum) in sums.iter_mut().enumerate() {
                 *sum += part.get(i).map_or(0.0, |&loss| if i < rest { f64::from(loss) } else { 0.0 });
             }

@@ -53,13 +53,13 @@ impl<M: Short> Op for ForEachRowOrGroup<'_, '_, M> {
     type Out = ();
 
     fn width(&self) -> usize {
-        short::width(self.table.as_rows(), M::WAITS)
+        short::width(self.table.as_rows(), M::HAS_MAX)
     }
 
     #[inline(always)]
     fn run<L: Lane>(&mut self, l: L) {
         let mut map = OfMap(&self.map);
-        let taken = short::taken::<L>(self.table.as_rows(), M::WAITS);
+        let taken = short::taken::<L>(self.table.as_rows(), M::HAS_MAX);
         let first = if const { M::TAKES_BLOCKS } { short::for_each_block(l, self.table, taken, &mut map) } else { 0 };
         short::for_each_group(l, self.table, first..taken, &mut map);
         let mut look = None;
@@ -75,7 +75,7 @@ struct OfMap<'m, M>(&'m M);
 
 impl<'m, M: Short> short::Columns for OfMap<'m, M> {
     const IS_UNROLLED: bool = true;
-    const HAS_MAX: bool = M::WAITS;
+    const HAS_MAX: bool = M::HAS_MAX;
 
     #[inline(always)]
     fn further(&self) -> Option<Rows<'_>> {

@@ -33,8 +33,8 @@ const LONGEST: usize = BLOCK;
 
 /// What an activation does to short rows.
 pub(crate) trait Short {
-    /// As in [`taken`]; such have [`Columns::HAS_MAX`].
-    const WAITS: bool;
+    /// As [`Columns::HAS_MAX`]. A row alone then waits, as in [`taken`].
+    const HAS_MAX: bool;
     /// Whether it is made for [`for_each_block`] too.
     const TAKES_BLOCKS: bool = false;
 
@@ -329,8 +329,7 @@ impl<F: Columns, const CLASSES: usize> Op for Blocks<'_, '_, F, CLASSES> {
             }
             let last =
                 f.columns::<L, _, _>(r, SideBySide::<false>, row, table, Held { max: largest, columns, further });
-            // What all vectors are written to is found at once: in branches of their own, the compiler would do there, vector
-            // by vector, what goes on before for all of them side by side.
+            // Checked once for all vectors, as in `batch::places`.
             let size = L::N * CLASSES;
             if let Some((data, _)) = table.write_from(row) {
                 let Some(data) = data.get_mut(..4 * size) else { break };

@@ -24,7 +24,7 @@ use super::elementwise::abs;
 use super::short::{self, Held, Last, Layout, Short, columns_of, unchanged};
 use super::{IS_FIRMWARE, Table, weight_at};
 use crate::lane::{
-    Arithmetic, Group, Lane, Largest, Op, Span, Stream, map_in_place, map_streamed, sum_of_lane, two_sum, walk,
+    Arithmetic, BLOCK, Group, Lane, Largest, Op, Span, Stream, map_in_place, map_streamed, sum_of_lane, two_sum, walk,
     walk_without,
 };
 use crate::math::{
@@ -95,7 +95,7 @@ pub(super) enum Leave {
 /// Rows longer than this do not stay in the caches between passes: no exponentials are kept for the second, and the
 /// statistics are found block by block. In the separate family, a second exponential costs more than the memory it
 /// saves; and firmware has no such rows.
-const fn longest<L: Lane>() -> usize {
+const fn longest_cached<L: Lane>() -> usize {
     if L::FUSED && !IS_FIRMWARE { 1 << 18 } else { usize::MAX }
 }
 
@@ -107,7 +107,7 @@ const SMALLEST_BLOCK: usize = 8192;
 impl FirstLook {
     #[inline(always)]
     pub(super) fn at<L: Lane>(l: L, x: &[f32]) -> Self {
-        if x.len() > longest::<L>() {
+        if x.len() > longest_cached::<L>() {
             return Self::at_long(l, x);
         }
         Self::at_short(l, x)
@@ -132,7 +132,7 @@ impl FirstLook {
     #[inline(always)]
     fn at_long<L: Lane>(l: L, x: &[f32]) -> Self {
         // Whole blocks of sums.
-        let block = x.len().div_ceil(MOST_BLOCKS).next_multiple_of(128).max(SMALLEST_BLOCK);
+        let block = x.len().div_ceil(MOST_BLOCKS).next_multiple_of(BLOCK).max(SMALLEST_BLOCK);
         let mut of_blocks = [(0.0, 0.0); MOST_BLOCKS];
         // Nothing more is asked of its lane.
         let mut largest = Largest { value: f32::MIN, lane: 0 };
@@ -165,6 +165,8 @@ impl FirstLook {
 
 /// Elements of a part of a row, of which a lane is still near at hand when it is added up again.
 const PART: usize = 1 << 14;
+
+const _: () = assert!(PART.is_multiple_of(BLOCK) && SMALLEST_BLOCK.is_multiple_of(BLOCK), "sums are of whole blocks");
 
 /// (1) of a row or a block of it.
 #[inline(always)]
@@ -397,7 +399,7 @@ impl<L: Lane> Rescale<L> {
     pub(super) fn row(self, l: L, span: &mut Span<'_>, m: f32) {
         let g = l.group();
         let first = g.repeat(self.first);
-        if span.read().len() > longest::<L>() {
+        if span.read().len() > longest_cached::<L>() {
             let m = g.splat(m);
             map_streamed(
                 l,
@@ -462,7 +464,7 @@ pub(crate) struct Softmax<'a> {
 }
 
 impl<'a> Short for Softmax<'a> {
-    const WAITS: bool = true;
+    const HAS_MAX: bool = true;
     const TAKES_BLOCKS: bool = true;
 
     #[inline(always)]
@@ -506,7 +508,7 @@ pub(crate) struct LogSoftmax {
 }
 
 impl Short for LogSoftmax {
-    const WAITS: bool = true;
+    const HAS_MAX: bool = true;
     const TAKES_BLOCKS: bool = true;
 
     #[inline(always)]
@@ -520,7 +522,7 @@ impl Short for LogSoftmax {
         let minus_log_of_group = g.repeat(minus_log);
         ahead.go_on(l);
         let m = g.splat(look.largest.value);
-        if span.read().len() > longest::<L>() {
+        if span.read().len() > longest_cached::<L>() {
             map_streamed(
                 l,
                 &mut span,
@@ -658,7 +660,7 @@ pub(crate) struct SoftmaxBackward<'a> {
 }
 
 impl<'a> Short for SoftmaxBackward<'a> {
-    const WAITS: bool = false;
+    const HAS_MAX: bool = false;
 
     #[inline(always)]
     fn row<L: Lane>(&self, l: L, row: usize, mut span: Span<'_>, _: Ahead<'_>) {
@@ -727,7 +729,7 @@ pub(crate) struct LogSoftmaxBackward<'a> {
 }
 
 impl<'a> Short for LogSoftmaxBackward<'a> {
-    const WAITS: bool = false;
+    const HAS_MAX: bool = false;
 
     #[inline(always)]
     fn row<L: Lane>(&self, l: L, row: usize, mut span: Span<'_>, _: Ahead<'_>) {

@@ -115,33 +115,47 @@ impl<L: Lane, const J: usize> Sums<L, J> {
         were_counted: bool,
         again: impl FnOnce(usize) -> (f32, f32),
     ) -> (f32, [f32; J]) {
-        let mut totals = self.folded(l);
-        let mut ones = 1.0;
-        if were_counted {
-            ones = self.count(l);
-        } else if let Some(first) = totals.first_mut() {
-            if first.hi < 2.0 * one {
-                let less = l.splat(one.next_down());
-                let has_one = {
-                    #[inline(always)]
-                    |hi| l.gt(hi, less)
-                };
-                let lanes = self.hi.first().map_or(0, |&hi| bits_of_lanes(l, hi, has_one));
-                ones = if lanes == 0 {
-                    none_is_one()
-                } else {
-                    // No other lane has: the sum would be larger. They have lost nothing to it, as long as they do not meet it.
-                    let (ones, sum) = again(lanes.trailing_zeros() as usize);
-                    self.leave_out(l, has_one);
-                    *first = self.folded_sum(l, 0);
-                    first.lo += sum;
-                    ones
-                };
+        let (mut less, mut more) = (0.0, 0.0);
+        let ones = if were_counted {
+            self.count(l)
+        } else if self.first_sum(l) < 2.0 * one {
+            let below = l.splat(one.next_down());
+            let has_one = {
+                #[inline(always)]
+                |hi| l.gt(hi, below)
+            };
+            let lanes = self.hi.first().map_or(0, |&hi| bits_of_lanes(l, hi, has_one));
+            if lanes == 0 {
+                none_is_one()
             } else {
-                first.hi -= one;
+                // No other lane has: the sum would be larger. They have lost nothing to it, as long as they do not meet it.
+                let (ones, sum) = again(lanes.trailing_zeros() as usize);
+                self.leave_out(l, has_one);
+                more = sum;
+                ones
             }
+        } else {
+            less = one;
+            1.0
+        };
+        let mut totals = self.folded(l);
+        if let Some(first) = totals.first_mut() {
+            (first.hi, first.lo) = (first.hi - less, first.lo + more);
         }
         (ones, totals.map(|total| total.rounded()))
+    }
+
+    /// The first sum, before its rounding errors are added.
+    #[inline(always)]
+    fn first_sum(&self, l: L) -> f32 {
+        let Some(&hi) = self.hi.first() else { return 0.0 };
+        let [sum] = fold(
+            l,
+            [hi],
+            #[inline(always)]
+            |[a], [b]| [l.add(a, b)],
+        );
+        l.first(sum)
     }
 
     /// Makes the first sum 0 in some lanes.
@@ -175,24 +189,19 @@ impl<L: Lane, const J: usize> Sums<L, J> {
     fn folded(&self, l: L) -> [Total; J] {
         let mut totals = [Total { hi: 0.0, lo: 0.0 }; J];
         for (j, total) in totals.iter_mut().enumerate() {
-            *total = self.folded_sum(l, j);
+            let (Some(&hi), Some(&lo)) = (self.hi.get(j), self.lo.get(j)) else { break };
+            let [hi, lo] = fold(
+                l,
+                [hi, lo],
+                #[inline(always)]
+                |[hi, lo], [other_hi, other_lo]| {
+                    let (sum, error) = two_sum(l, hi, other_hi);
+                    [sum, l.add(l.add(lo, other_lo), error)]
+                },
+            );
+            *total = Total { hi: l.first(hi), lo: l.first(lo) };
         }
         totals
-    }
-
-    #[inline(always)]
-    fn folded_sum(&self, l: L, j: usize) -> Total {
-        let (Some(&hi), Some(&lo)) = (self.hi.get(j), self.lo.get(j)) else { return Total { hi: 0.0, lo: 0.0 } };
-        let [hi, lo] = fold(
-            l,
-            [hi, lo],
-            #[inline(always)]
-            |[hi, lo], [other_hi, other_lo]| {
-                let (sum, error) = two_sum(l, hi, other_hi);
-                [sum, l.add(l.add(lo, other_lo), error)]
-            },
-        );
-        Total { hi: l.first(hi), lo: l.first(lo) }
     }
 }
 

@@ -25,7 +25,7 @@
 //! exp(x) of either sign needs neither a factor nor x kept in range where all powers in a group of vectors are far from
 //! subnormal and infinite, which one test tells.
 //!
-//! What was tried and is slower or less exact is listed in `benches/README.md`.
+//! What was tried and is slower or less exact is listed in `benches/NOTES.md` of the repository.
 
 use super::{LN2_HI, LN2_LO};
 use crate::lane::Arithmetic;
@@ -54,8 +54,8 @@ pub(crate) fn exp_nonpos<L: Arithmetic>(l: L, x: L::V) -> L::V {
 /// `scaled_one() * exp(-d)` for d >= 0, which is never subnormal: sums of it keep all digits, and in a product the power
 /// of two can be taken out by the last rounding. Above about 132 it is 0.
 ///
-/// Of d and not of -d, since m - x is found in one instruction of an x in memory, x - m in two. Not of a d that is cut where
-/// the power is not subnormal yet: what is left would be lost in sums, but to round it to 0 takes processors very long.
+/// Of d and not of -d, since m - x is one instruction with x in memory, x - m two. d is not clamped where the power is still
+/// normal: the tiny rest would vanish in sums, but a product that underflows to 0 takes processors some 65 cycles.
 #[inline(always)]
 pub(crate) fn scaled_exp_of_minus<L: Arithmetic>(l: L, d: L::V) -> L::V {
     if L::FUSED {

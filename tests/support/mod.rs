@@ -65,7 +65,7 @@ pub fn backends() -> Vec<Backend> {
     static REPORT: std::sync::Once = std::sync::Once::new();
     let here: Vec<Backend> = Backend::available().collect();
     REPORT.call_once(|| {
-        for name in Backend::NAMES {
+        for &name in Backend::NAMES {
             if here.iter().all(|backend| backend.name() != name) {
                 eprintln!("NOT RUN: backend {name} is not available on this machine");
             }
