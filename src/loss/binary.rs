@@ -47,6 +47,7 @@ use core::ops::RangeInclusive;
 #[doc(alias = "binary cross-entropy")]
 #[doc(alias = "BCEWithLogitsLoss")]
 #[doc(alias = "binary_cross_entropy_with_logits")]
+#[doc(alias = "binary_cross_entropy_with_logit")]
 #[doc(alias = "MultiLabelSoftMarginLoss")]
 #[doc(alias = "multilabel_soft_margin_loss")]
 #[doc(alias = "BinaryCrossentropy")]
