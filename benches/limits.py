@@ -585,7 +585,9 @@ def write(text: str, core: Core) -> None:
     if first not in old:
         old += f"\n## How near the limit\n\n{first}\n{last}\n"
     before, _, rest = old.partition(first)
-    _, _, after = rest.partition(last)
+    _, end, after = rest.partition(last)
+    if not end:
+        sys.exit(f"{path} has {first} but no {last}")
     path.write_text(f"{before}{first}\n{text}\n{last}{after}")
 
 

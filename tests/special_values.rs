@@ -1228,9 +1228,9 @@ fn fully_masked_rows() {
             table.see("softmax", same_bits(&y, &in_place), || format!("in place {in_place:?}"));
             table.see("log-softmax", same_bits(&log_y, &log_in_place), || format!("in place {log_in_place:?}"));
 
-            // The sum of the upstream gradient is 8 in each row.
+            // The sum of the upstream gradient is 8 in the first and the last row.
             let (y, log_y, dy) =
-                (Rows::new(&y, 3), Rows::new(&log_y, 3), [8.0, 0.0, 0.0, 0.0, 8.0, 0.0, 0.0, 0.0, 8.0]);
+                (Rows::new(&y, 3), Rows::new(&log_y, 3), [8.0, 0.0, 0.0, -1.0, NAN, INF, 0.0, 0.0, 8.0]);
             let (mut dx, mut log_dx) = (dy, [UNWRITTEN; 9]);
             softmax.backward_from_output_in_place(y, RowsMut::new(&mut dx, 3)).unwrap();
             log_softmax.backward_from_output(log_y, Rows::new(&dy, 3), RowsMut::new(&mut log_dx, 3)).unwrap();

@@ -4,16 +4,16 @@
 """Is xent as fast however it is built, and faster than at another commit? Builds of its C functions, timed in turn.
 
     python3 benches/peers/builds.py                                 # the work tree, built in several ways
-    python3 benches/peers/builds.py --commit HEAD --commit v0.1.0   # the work tree against other commits
+    python3 benches/peers/builds.py --commit HEAD --commit HEAD~1   # the work tree against other commits
     python3 benches/peers/builds.py --commit HEAD --backend wide ce:256x33 softmax:1x10
 
-Needs cargo and the standard library, and git for commits.
+Needs cargo and the standard library, and git and tar for commits.
 
 Method
 - Each build has a target directory of its own under CARGO_TARGET_DIR, or benches/peers/target; RUSTFLAGS from outside
   are dropped. `opt 1` and `opt s` build the library that calls xent so, and xent itself at 3: what of xent is compiled
-  into its caller shows there. A commit is exported into a directory of its own, but for benches/peers/src, the C
-  functions, which are those of the work tree.
+  into its caller shows there. A commit is exported into a directory of its own, but for the C functions, which
+  are those of the work tree; its profile and dependencies are its own.
 - All are loaded into one process, pinned to one core, and work on the same buffers. First each one's results are
   compared with the default build's or the work tree's: within 1e-5 of each value and 1e-6 of the largest, as `native`
   and commits may round otherwise. A line of a table of commits says which have the same bits.
@@ -134,6 +134,7 @@ def contenders(libraries: dict[str, Xent], reference: str, case: Case) -> Conten
     bound = {}
     same_bits = []
     expected: list[float] = []
+    bits = b""
     for name in [reference, *(name for name in libraries if name != reference)]:
         ctypes.memset(given.output, 0xFF, ctypes.sizeof(given.output))
         bound[name] = libraries[name].bind(function, [*given.inputs, given.output], case.sizes, *given.loss)
@@ -142,7 +143,9 @@ def contenders(libraries: dict[str, Xent], reference: str, case: Case) -> Conten
         absolute = 1e-6 * max(map(abs, expected))
         if not all(abs(got - want) <= 1e-5 * abs(want) + absolute for got, want in zip(results, expected, strict=True)):
             sys.exit(f"{case}: {name} differs from {reference}")
-        if results == expected:
+        results_bits = bytes(given.output) + b"".join(map(bytes, given.loss))
+        bits = bits or results_bits
+        if results_bits == bits:
             same_bits.append(name)
     arguments = len(given.inputs) + 1 + len(case.sizes) + len(given.loss)
     bound["nothing"] = libraries[reference].bind_nothing(function, arguments)

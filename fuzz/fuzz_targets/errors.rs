@@ -54,6 +54,7 @@ fn option(input: &mut Input<'_>) -> f32 {
         0 => input.logit(),
         1 => 0.0,
         2 => 1.0,
+        3 => input.pick(&[1e-45, 1e-40, 9.3e18, f32::MAX]),
         _ => input.uniform(0.0, 1.0),
     }
 }
@@ -256,9 +257,9 @@ fn loss(input: &mut Input<'_>, shape: (usize, usize), labels: &Memory, x: &mut M
 
     let kind = input.below(9);
     match kind {
-        0 => run(input, &options, softmax, labels.rows(), x, to),
-        1 => run(input, &options, probability, labels.rows(), x, to),
-        2 => run(input, &options, multi_label, labels.rows(), x, to),
+        0 => run(input, &options, ignoring!(softmax), labels.rows(), x, to),
+        1 => run(input, &options, ignoring!(probability), labels.rows(), x, to),
+        2 => run(input, &options, ignoring!(multi_label), labels.rows(), x, to),
         3 => {
             let loss = ProbabilityBinaryCrossEntropy::new().log_clamp(clamp);
             run(input, &options, loss, labels.rows(), x, to);

@@ -34,7 +34,7 @@ const BUILD_IS_FUSED: bool = cfg!(any(target_feature = "fma", all(target_arch = 
 /// | `scalar` | 1 | everywhere | separate; fused where the build has FMA |
 /// | `wide` | 4 | x86 with SSE2, AArch64 with NEON, wasm with simd128 | separate; fused on NEON and where the build has FMA |
 /// | `avx2` | 8 | x86 with AVX2 and FMA, asked when the program runs | fused |
-/// | `avx512` | 16 | x86 with AVX-512 F, BW, DQ and VL, asked when the program runs | fused |
+/// | `avx512` | 16 | x86 with AVX-512 F, BW, DQ and VL, and F16C, asked when the program runs | fused |
 ///
 /// Every backend of a family gives the same bits: the *separate* family rounds a multiplication before the addition
 /// behind it, the *fused* family ([`is_fused`](Self::is_fused)) rounds once. With the cargo feature

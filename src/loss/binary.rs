@@ -93,7 +93,7 @@ pub struct Sigmoid<'a> {
     ignore_value: Option<f32>,
 }
 
-/// Of more, the kernel's terms, which are scaled by up to 2^64, would overflow.
+/// Of more, the kernel's terms, which are scaled by less than 2^65, would overflow for labels in [0, 1].
 const POS_WEIGHTS: RangeInclusive<f32> = 0.0..=9_223_372_036_854_775_808.0;
 
 #[derive(Clone, Copy, Debug)]

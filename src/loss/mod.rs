@@ -236,7 +236,7 @@ impl<'a, K: Kind + Copy> Loss<'a, K> {
     }
 
     /// What [`Totals::weight`] is, and what the gradient is the gradient of. A denominator so small that
-    /// `grad_scale` over it, the factor of the gradient, is no finite f32 is refused.
+    /// `grad_scale` over it, the factor of the gradient, is no finite f32 is refused, by calls without a gradient too.
     ///
     /// ```
     /// use xent::{NllLoss, Reduction};
@@ -468,7 +468,7 @@ impl<'a, K: Kind + Copy> Loss<'a, K> {
         targets.into_targets().evaluate(self, &mut Table::InPlace(x.into()), Some(losses))
     }
 
-    /// All checks, then the denominator if the gradient needs it, then the one dispatch.
+    /// All checks, then the denominator, then the one dispatch.
     fn evaluate<R: RowLoss>(
         &self,
         table: &mut Table<'_>,

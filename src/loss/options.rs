@@ -53,7 +53,9 @@ pub enum Reduction {
     MeanOverElements,
     /// The sum over the number of terms whose weight is not 0.
     MeanOverNonZeroWeights,
-    /// The sum over a number that the caller knows: finite, and 0 or positive.
+    /// The sum over a number that the caller knows: 0, or positive, finite and not so small that [`reduction`] refuses it.
+    ///
+    /// [`reduction`]: crate::loss::Loss::reduction
     MeanOver(f64),
 }
 
