@@ -5,7 +5,7 @@
 
     python3 benches/peers/builds.py                                 # the work tree, built in several ways
     python3 benches/peers/builds.py --commit HEAD --commit HEAD~1   # the work tree against other commits
-    python3 benches/peers/builds.py --commit HEAD --backend wide ce:256x33 softmax:1x10
+    python3 benches/peers/builds.py --commit HEAD --backend wide ce:256x33 softmax:1024x10
 
 Needs cargo and the standard library, and git and tar for commits.
 
@@ -168,15 +168,15 @@ def commits(target: Path, revisions: list[str]) -> dict[str, Xent]:
         name = git("rev-parse", "--short", f"{revision}^{{commit}}").decode().strip()
         tree = target / "commits" / name
         tree.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["tar", "x", "-C", tree], input=git("archive", name, cwd=HERE.parent.parent), check=True)
+        subprocess.run(["tar", "x", "-C", tree], input=git("archive", name), check=True)
         package = tree / "benches/peers"
         shutil.copytree(HERE / "src", package / "src", dirs_exist_ok=True)
         libraries[name] = Xent(build("--target-dir", str(tree / "target"), package=package, RUSTFLAGS=""))
     return libraries | {WORK_TREE: Xent(build("--target-dir", str(target / "default"), RUSTFLAGS=""))}
 
 
-def git(*arguments: str, cwd: Path = HERE) -> bytes:
-    return subprocess.run(["git", *arguments], cwd=cwd, stdout=subprocess.PIPE, check=True).stdout
+def git(*arguments: str) -> bytes:
+    return subprocess.run(["git", *arguments], cwd=HERE.parent.parent, stdout=subprocess.PIPE, check=True).stdout
 
 
 def main() -> int:

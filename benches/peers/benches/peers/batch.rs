@@ -85,6 +85,14 @@ pub struct Exact {
     pub loss: Option<f64>,
 }
 
+impl Exact {
+    /// Elements that are differences of numbers about as large as the largest of them.
+    pub fn of_differences(self) -> Self {
+        let largest = self.y.iter().fold(0.0_f64, |largest, y| largest.max(y.abs()));
+        Self { terms: vec![largest; self.y.len()], ..self }
+    }
+}
+
 /// Within 5e-4 of the value, for 131072 terms summed one after the other, and within a slack where terms cancel, as in
 /// p - 1. candle's is wider: its gradient goes through each row's maximum too, and what does not cancel there stays with the
 /// largest logits. A wrong formula, row or tail is far outside.
