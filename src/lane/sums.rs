@@ -99,7 +99,7 @@ impl<L: Lane, const J: usize> Sums<L, J> {
 
     #[inline(always)]
     pub(super) fn total(&self, l: L) -> [f32; J] {
-        self.folded(l).map(|total| total.rounded())
+        self.added(l, 0.0, 0.0)
     }
 
     /// How many first terms are `one`, and the sums, of which the first is without those. Either they were counted, or all
@@ -115,9 +115,8 @@ impl<L: Lane, const J: usize> Sums<L, J> {
         were_counted: bool,
         again: impl FnOnce(usize) -> (f32, f32),
     ) -> (f32, [f32; J]) {
-        let (mut less, mut more) = (0.0, 0.0);
-        let ones = if were_counted {
-            self.count(l)
+        let (ones, less, more) = if were_counted {
+            (self.count(l), 0.0, 0.0)
         } else if self.first_sum(l) < 2.0 * one {
             let below = l.splat(one.next_down());
             let has_one = {
@@ -131,18 +130,12 @@ impl<L: Lane, const J: usize> Sums<L, J> {
                 // No other lane has: the sum would be larger. They have lost nothing to it, as long as they do not meet it.
                 let (ones, sum) = again(lanes.trailing_zeros() as usize);
                 self.leave_out(l, has_one);
-                more = sum;
-                ones
+                (ones, 0.0, sum)
             }
         } else {
-            less = one;
-            1.0
+            (1.0, one, 0.0)
         };
-        let mut totals = self.folded(l);
-        if let Some(first) = totals.first_mut() {
-            (first.hi, first.lo) = (first.hi - less, first.lo + more);
-        }
-        (ones, totals.map(|total| total.rounded()))
+        (ones, self.added(l, less, more))
     }
 
     /// The first sum, before its rounding errors are added.
@@ -185,9 +178,10 @@ impl<L: Lane, const J: usize> Sums<L, J> {
         l.first(ones)
     }
 
+    /// The sums; `less` is taken from the first, and `more` added to it.
     #[inline(always)]
-    fn folded(&self, l: L) -> [Total; J] {
-        let mut totals = [Total { hi: 0.0, lo: 0.0 }; J];
+    fn added(&self, l: L, less: f32, more: f32) -> [f32; J] {
+        let mut totals = [0.0; J];
         for (j, total) in totals.iter_mut().enumerate() {
             let (Some(&hi), Some(&lo)) = (self.hi.get(j), self.lo.get(j)) else { break };
             let [hi, lo] = fold(
@@ -199,24 +193,14 @@ impl<L: Lane, const J: usize> Sums<L, J> {
                     [sum, l.add(l.add(lo, other_lo), error)]
                 },
             );
-            *total = Total { hi: l.first(hi), lo: l.first(lo) };
+            let (mut hi, mut lo) = (l.first(hi), l.first(lo));
+            if j == 0 {
+                (hi, lo) = (hi - less, lo + more);
+            }
+            let sum = hi + lo;
+            *total = if sum.is_nan() { without_errors(hi) } else { sum };
         }
         totals
-    }
-}
-
-/// A sum, and what its additions have lost.
-#[derive(Clone, Copy)]
-struct Total {
-    hi: f32,
-    lo: f32,
-}
-
-impl Total {
-    #[inline(always)]
-    fn rounded(self) -> f32 {
-        let sum = self.hi + self.lo;
-        if sum.is_nan() { without_errors(self.hi) } else { sum }
     }
 }
 
@@ -277,8 +261,8 @@ fn without_errors(hi: f32) -> f32 {
 /// Nothing to take out. Out of line, so that the sum need not wait to know.
 #[cold]
 #[inline(never)]
-fn none_is_one() -> f32 {
-    0.0
+fn none_is_one() -> (f32, f32, f32) {
+    (0.0, 0.0, 0.0)
 }
 
 /// The terms of a group, or 0 and one more in `ones` where they are `one`.
