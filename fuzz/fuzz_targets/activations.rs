@@ -16,6 +16,13 @@ fuzz_target!(|bytes: &[u8]| {
     let to = to.blank();
     let empty_row = input.pick(&[EmptyRow::Nan, EmptyRow::Zero]);
     let left_out = |x: &[f32]| empty_row == EmptyRow::Zero && x.iter().all(|&x| x == f32::NEG_INFINITY);
+    // The exact values of a backward, 0 where all of the output is `of_empty`.
+    let unless_left_out = |of_empty: f64, backward: fn(&[f64], &[f64]) -> Vec<Term>| {
+        move |y: &[f64], dy: &[f64]| {
+            let is_left_out = empty_row == EmptyRow::Zero && y.iter().all(|&y| y == of_empty);
+            if is_left_out { vec![Term::ZERO; classes] } else { backward(y, dy) }
+        }
+    };
     let (softmax, log_softmax) = (Softmax::new().empty_row(empty_row), LogSoftmax::new().empty_row(empty_row));
 
     /// Checks a forward; `$exact` gives the exact values of a row.
@@ -99,22 +106,12 @@ fuzz_target!(|bytes: &[u8]| {
         12 => {
             let mut y = x.clone();
             softmax.forward_in_place(y.rows_mut()).unwrap();
-            let left_out = |y: &[f64]| empty_row == EmptyRow::Zero && y.iter().all(|&y| y == 0.0);
-            from_output!(softmax, y, |y: &[f64], dy: &[f64]| if left_out(y) {
-                vec![Term::ZERO; classes]
-            } else {
-                softmax_backward(y, dy)
-            });
+            from_output!(softmax, y, unless_left_out(0.0, softmax_backward));
         }
         13 => {
             let mut y = x.clone();
             log_softmax.forward_in_place(y.rows_mut()).unwrap();
-            let left_out = |y: &[f64]| empty_row == EmptyRow::Zero && y.iter().all(|&y| y == f64::NEG_INFINITY);
-            from_output!(log_softmax, y, |y: &[f64], dy: &[f64]| if left_out(y) {
-                vec![Term::ZERO; classes]
-            } else {
-                log_softmax_backward(y, dy)
-            });
+            from_output!(log_softmax, y, unless_left_out(f64::NEG_INFINITY, log_softmax_backward));
         }
         _ => log_sum_exp(&x, &to, &input.vec(rows, Input::logit)),
     }

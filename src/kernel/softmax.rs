@@ -13,8 +13,8 @@
 //!
 //! The sum without the maximum keeps what 1 + r would round away: the log-probability of a class that is nearly
 //! certain. c counts all such elements of a row of up to 128. Of a longer one, where r is 1 or more and little is rounded
-//! away, c counts one for each part whose sum reaches 2, and the others are in the sum. In (4) the subtractions stay apart, since m + log1p(r) would
-//! lose bits where |m| is large.
+//! away, c counts one for each part whose sum reaches 2, and the others are in the sum. In (4) the subtractions stay
+//! apart, since m + log1p(r) would lose bits where |m| is large.
 //!
 //! Exponentials are kept scaled, 1 as [`scaled_one`], so that subnormal results are rounded once, at the end.
 //!
