@@ -3,7 +3,7 @@
 use super::short::{Held, Last, Layout, unchanged};
 use super::softmax::{Ahead, SMALL};
 use super::{IS_FIRMWARE, Parts, RowLoss, Table, share_of, short, uniform_share, weight_at};
-use crate::lane::{BLOCK, Chunk, Four, Group, LANES, Lane, Op, place};
+use crate::lane::{Arithmetic, BLOCK, Chunk, Four, Group, LANES, Lane, Op, place};
 use crate::math::log1p_of_rest;
 use crate::{ClassIndices, Rows};
 use core::ops::Range;
@@ -252,7 +252,6 @@ impl<'a, 'p, K: RowLoss> short::Columns for ShortRows<'a, 'p, K> {
         let has_log = if Y::HAS_COLUMNS && columns.len() == 2 { K::HAS_LOG_OF_PAIR } else { K::HAS_LOG };
         let held = Held { max, columns: &mut *columns, further };
         let (parts, last) = self.kernel.columns(r, layout, marks, held, r.mul(weights, r.splat(self.scale)));
-        self.pending.set_vectors(r, has_log, first, parts);
         if !is_uniform {
             // What is not active may be NaN.
             let inactive = r.eq(weights, r.splat(0.0));
@@ -260,6 +259,12 @@ impl<'a, 'p, K: RowLoss> short::Columns for ShortRows<'a, 'p, K> {
                 *column = r.zero_where(inactive, *column);
             }
         }
+        if !Y::HAS_COLUMNS && rows == 1 {
+            let loss = loss_of(r, has_log, Some(weights), parts);
+            self.pending.set_only_row(l.first(r.at(loss, 0)));
+            return last;
+        }
+        self.pending.set_vectors(r, has_log, first, parts);
         let end = rows.min(first + R::VECTORS * L::N);
         if Pending::are_due(end, rows) {
             self.pending.finish(l, has_log, Y::HAS_WEIGHTS, end);
@@ -382,7 +387,31 @@ pub(super) fn store<L: Lane, R: Group<L>>(r: R, row: usize, numbers: R::V, to: &
     );
 }
 
+/// A loss from its parts.
+#[inline(always)]
+fn loss_of<R: Arithmetic>(r: R, has_log: bool, weight: Option<R::V>, parts: Parts<R::V>) -> R::V {
+    let mut loss = parts.linear;
+    if has_log {
+        loss = r.add(loss, r.mul(parts.slope, log1p_of_rest(r, parts.r)));
+    }
+    if let Some(weight) = weight {
+        // What is not active may be NaN.
+        loss = r.weigh(weight, loss);
+    }
+    // + 0.0: a loss of nothing is +0.
+    r.add(loss, r.splat(0.0))
+}
+
 impl Pending<'_> {
+    /// The loss of a row that has no others beside it, which need not wait.
+    #[inline(always)]
+    fn set_only_row(&mut self, loss: f32) {
+        self.sum.only = loss.into();
+        if let Some(to) = self.losses.as_mut().and_then(|to| to.first_mut()) {
+            *to = loss;
+        }
+    }
+
     #[inline(always)]
     fn set<L: Lane>(&mut self, l: L, row: usize, weight: f32, parts: Parts) {
         let Self { weights, linear, slope, r, .. } = self;
@@ -425,16 +454,13 @@ impl Pending<'_> {
     /// The losses of the rows from `row` on.
     #[inline(always)]
     fn losses_of<L: Lane, R: Group<L>>(&self, r: R, has_log: bool, has_weights: bool, row: usize) -> R::V {
-        let mut loss = load(r, row, self.linear);
-        if has_log {
-            loss = r.add(loss, r.mul(load(r, row, self.slope), log1p_of_rest(r, load(r, row, self.r))));
-        }
-        if has_weights {
-            // What is not active may be NaN.
-            loss = r.weigh(load(r, row, self.weights), loss);
-        }
-        // + 0.0: a loss of nothing is +0.
-        r.add(loss, r.splat(0.0))
+        let of = {
+            #[inline(always)]
+            |numbers| load(r, row, numbers)
+        };
+        let (slope, rest) = if has_log { (of(self.slope), of(self.r)) } else { (r.splat(0.0), r.splat(0.0)) };
+        let parts = Parts { linear: of(self.linear), slope, r: rest };
+        loss_of(r, has_log, has_weights.then(|| of(self.weights)), parts)
     }
 
     #[inline(always)]
@@ -477,7 +503,11 @@ impl Op for Finish<'_, '_> {
 
 /// The sum of the losses of many rows, in parts so that an addition need not wait for the one before.
 #[derive(Default)]
-struct Sum([f64; Self::PARTS]);
+struct Sum {
+    parts: [f64; Self::PARTS],
+    /// The loss of an only row. Not in a part: the total loads several at once, which is not forwarded from a store of one.
+    only: f64,
+}
 
 impl Sum {
     const PARTS: usize = 8;
@@ -487,7 +517,7 @@ impl Sum {
     fn add(&mut self, losses: &[f32], rows: usize) {
         let (parts, _) = losses.as_chunks::<{ Self::PARTS }>();
         // In registers: where the compiler does not know that the losses are elsewhere, it adds them one by one.
-        let mut sums = self.0;
+        let mut sums = self.parts;
         for part in parts.iter().take(rows / Self::PARTS) {
             for (i, sum) in sums.iter_mut().enumerate() {
                 *sum += part.get(i).map_or(0.0, |&loss| f64::from(loss));
@@ -500,11 +530,11 @@ impl Sum {
                 *sum += part.get(i).map_or(0.0, |&loss| if i < rest { f64::from(loss) } else { 0.0 });
             }
         }
-        self.0 = sums;
+        self.parts = sums;
     }
 
     fn total(&self) -> f64 {
-        let [a, b, c, d, e, f, g, h] = self.0;
-        ((a + b) + (c + d)) + ((e + f) + (g + h))
+        let [a, b, c, d, e, f, g, h] = self.parts;
+        ((a + b) + (c + d)) + ((e + f) + (g + h)) + self.only
     }
 }
