@@ -777,21 +777,15 @@ impl<R: Arithmetic> Terms<R, 1> for Exps<R> {
     }
 }
 
-/// Scaled exponentials, 0 where they are 1, and how many are not.
-struct Counted<R: Arithmetic> {
-    others: R::V,
+/// Scaled exponentials, but where they are 1, which is counted.
+struct CountOnes<R: Arithmetic> {
+    ones: R::V,
 }
 
-impl<R: Arithmetic> Terms<R, 1> for Counted<R> {
+impl<R: Arithmetic> Terms<R, 1> for CountOnes<R> {
     #[inline(always)]
     fn of<G: Group<R>>(&mut self, g: G, _: usize, e: G::V) -> (G::V, [G::V; 1]) {
-        let (r, is_one) = (g.base(), g.eq(e, g.splat(scaled_one::<G>())));
-        g.for_each(
-            g.zero_where(is_one, g.splat(1.0)),
-            #[inline(always)]
-            |_, other| self.others = r.add(self.others, other),
-        );
-        (e, [g.zero_where(is_one, e)])
+        (e, [count_ones(g, e, &mut self.ones)])
     }
 }
 
@@ -821,9 +815,24 @@ pub(super) fn rest<L: Lane, R: Group<L>, Y: Layout<R>>(
             }
             further
         };
-        let mut counts = Counted::<R> { others: l.splat(0.0) };
-        let [sum] = layout.sums::<L, 1>(l, exps, &mut counts);
-        let ones = l.sub(l.splat(exps.len() as f32), counts.others);
+        // Vector after vector: what is live of all four is more than there are registers.
+        let (b, mut ones) = (l.base(), l.splat(0.0));
+        let sum = l.of(
+            #[inline(always)]
+            |v| {
+                let mut of_vector = [b.splat(0.0); SHORT];
+                let Some(of_vector) = of_vector.get_mut(..exps.len()) else { return b.splat(0.0) };
+                for (i, to) in of_vector.iter_mut().enumerate() {
+                    if let Some(&e) = exps.get(i) {
+                        *to = l.at(e, v);
+                    }
+                }
+                let mut counts = CountOnes::<L> { ones: b.splat(0.0) };
+                let [of_rows] = sums_of_columns::<L, L, 1>(b, of_vector, &mut counts);
+                l.set(&mut ones, v, b.of_count(counts.ones));
+                of_rows
+            },
+        );
         return rest_of_all(l, ones, sum);
     }
     let mut exps = Exps { m, ones: l.splat(0.0), keep };
