@@ -6,14 +6,19 @@
     python3 benches/peers/builds.py                                 # the work tree, built in several ways
     python3 benches/peers/builds.py --commit HEAD --commit HEAD~1   # the work tree against other commits
     python3 benches/peers/builds.py --commit HEAD --backend wide ce:256x33 softmax:1024x10
+    python3 benches/peers/builds.py --patch benches/peers/plain_sum.patch --certain ce:64x1000
 
-Needs cargo and the standard library, and git and tar for commits.
+plain_sum.patch adds up exponentials without taking the largest out: the last command tells what it costs to keep the
+digits of small losses.
+
+Needs cargo and the standard library, and git and tar for commits and patches.
 
 Method
 - Each build has a target directory of its own under CARGO_TARGET_DIR, or benches/peers/target; RUSTFLAGS from outside
   are dropped. `opt 1` and `opt s` build the library that calls xent so, and xent itself at 3: what of xent is compiled
   into its caller shows there. A commit is exported into a directory of its own, but for the C functions, which
-  are those of the work tree; its profile and dependencies are its own.
+  are those of the work tree; its profile and dependencies are its own. A patch is applied to an export of the work tree,
+  of the files that git knows.
 - All are loaded into one process, pinned to one core, and work on the same buffers. First each one's results are
   compared with the default build's or the work tree's: within 1e-5 of each value and 1e-6 of the largest, as `native`
   and commits may round otherwise. A line of a table of commits says which have the same bits.
@@ -102,11 +107,15 @@ class Tables:
     loss: list[Buffer]
 
 
-def tables(case: Case) -> Tables:
+def tables(case: Case, certain: bool) -> Tables:
     generator = random.Random(1)
     length = prod(case.sizes)
     x = buffer(ctypes.c_float, length)
     x[:] = [generator.gauss(0, 3) for _ in range(length)]
+    if certain and len(case.sizes) == 2:
+        rows, classes = case.sizes
+        for row in range(rows):
+            x[row * classes + generator.randrange(classes)] += 40
     output = buffer(ctypes.c_float, length)
     if case.op not in FUNCTIONS:
         return Tables([x], output, [])
@@ -128,8 +137,8 @@ class Contenders:
     same_bits: list[str]
 
 
-def contenders(libraries: dict[str, Xent], reference: str, case: Case) -> Contenders:
-    given = tables(case)
+def contenders(libraries: dict[str, Xent], reference: str, case: Case, certain: bool) -> Contenders:
+    given = tables(case, certain)
     function = FUNCTIONS.get(case.op, f"xent_{case.op}")
     bound = {}
     same_bits = []
@@ -161,58 +170,77 @@ def ways(target: Path) -> dict[str, Xent]:
     return libraries
 
 
-def commits(target: Path, revisions: list[str]) -> dict[str, Xent]:
-    """The default builds of these commits and of the work tree."""
+def others(target: Path, revisions: list[str], patches: list[Path]) -> dict[str, Xent]:
+    """The default builds of these commits, of the work tree with each of these patches, and of the work tree."""
     libraries = {}
     for revision in revisions:
         name = git("rev-parse", "--short", f"{revision}^{{commit}}").decode().strip()
-        tree = target / "commits" / name
-        tree.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["tar", "x", "-C", tree], input=git("archive", name), check=True)
-        package = tree / "benches/peers"
-        shutil.copytree(HERE / "src", package / "src", dirs_exist_ok=True)
-        libraries[name] = Xent(build("--target-dir", str(tree / "target"), package=package, RUSTFLAGS=""))
+        tree = export(target / "commits" / name, name)
+        shutil.copytree(HERE / "src", tree / "benches/peers/src", dirs_exist_ok=True)
+        libraries[name] = of_tree(tree)
+    for patch in patches:
+        # A commit of the work tree, on no branch; none where nothing has changed.
+        tree = export(target / "patches" / patch.stem, git("stash", "create").decode().strip() or "HEAD")
+        # Else git looks for the files where the repository around the export has them.
+        git("apply", str(patch.resolve()), cwd=tree, GIT_CEILING_DIRECTORIES=str(tree.parent))
+        libraries[patch.stem] = of_tree(tree)
     return libraries | {WORK_TREE: Xent(build("--target-dir", str(target / "default"), RUSTFLAGS=""))}
 
 
-def git(*arguments: str) -> bytes:
-    return subprocess.run(["git", *arguments], cwd=HERE.parent.parent, stdout=subprocess.PIPE, check=True).stdout
+def export(tree: Path, revision: str) -> Path:
+    tree.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["tar", "x", "-C", tree], input=git("archive", revision), check=True)
+    return tree
+
+
+def of_tree(tree: Path) -> Xent:
+    return Xent(build("--target-dir", str(tree / "target"), package=tree / "benches/peers", RUSTFLAGS=""))
+
+
+def git(*arguments: str, cwd: Path = HERE.parent.parent, **environment: str) -> bytes:
+    run = subprocess.run(
+        ["git", *arguments], cwd=cwd, env=os.environ | environment, stdout=subprocess.PIPE, check=True
+    )
+    return run.stdout
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="builds of xent against each other")
     parser.add_argument("cases", nargs="*", type=Case.parse, metavar="OP:SHAPE", help="instead of those of the table")
     parser.add_argument("--commit", action="append", help="the work tree against this commit, not builds of one tree")
+    parser.add_argument("--patch", action="append", type=Path, help="the same against the work tree with this patch")
+    parser.add_argument("--certain", action="store_true", help="a class in each row that is nearly certain")
     parser.add_argument("--backend", help="instead of the one that a build takes by itself")
     parser.add_argument("--seconds", type=float, default=2, help="for each line of the table (default: 2)")
     arguments = parser.parse_args()
     target = Path(os.environ.get("CARGO_TARGET_DIR", HERE / "target")).resolve() / "builds"
     os.environ.pop("CARGO_ENCODED_RUSTFLAGS", None)
-    libraries = commits(target, arguments.commit) if arguments.commit else ways(target)
+    are_commits = bool(arguments.commit or arguments.patch)
+    libraries = others(target, arguments.commit or [], arguments.patch or []) if are_commits else ways(target)
     for name, xent in libraries.items():
         if arguments.backend and not xent.force(arguments.backend):
             sys.exit(f"{name} has no backend {arguments.backend} here")
-    base, *others = libraries
-    reference = WORK_TREE if arguments.commit else "default"
+    base, *compared = libraries
+    reference = WORK_TREE if are_commits else "default"
 
     print(f"{cpu()}, {pin()}")
     print("xent backend:", ", ".join(f"{name} {xent.backend}" for name, xent in libraries.items()), "\n")
     print(f"ns/element of {base}, times as long of the others")
     print(f"{'op':<12} {'shape':>9}", "".join(f"{name:>11}" for name in libraries))
-    worst = dict.fromkeys(others, 0.0)
+    worst = dict.fromkeys(compared, 0.0)
     missed = []
     for case in arguments.cases or CASES:
-        turn = contenders(libraries, reference, case)
+        turn = contenders(libraries, reference, case, arguments.certain)
         times = take_turns(turn.calls, arguments.seconds)
         work = {name: times[name] - times["nothing"] for name in libraries}
-        ratios = {name: work[name] / work[base] for name in others}
-        worst = {name: max(worst[name], ratios[name]) for name in others}
-        bits = f"  same bits: {', '.join(turn.same_bits)}" if arguments.commit else ""
+        ratios = {name: work[name] / work[base] for name in compared}
+        worst = {name: max(worst[name], ratios[name]) for name in compared}
+        bits = f"  same bits: {', '.join(turn.same_bits)}" if are_commits else ""
         print(f"{case} {work[base] / prod(case.sizes):>11.3f}" + columns(ratios) + bits, flush=True)
-        if not arguments.commit and ratios["default"] > BAR:
+        if not are_commits and ratios["default"] > BAR:
             missed.append(case)
     print(f"{'the worst':<22}", " " * 11 + columns(worst))
-    if arguments.commit:
+    if are_commits:
         return 0
     print(f"\ndefault / native, at most {BAR}:", "ok" if not missed else "MISSED")
     for case in missed:
