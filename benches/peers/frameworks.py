@@ -1,15 +1,15 @@
 # /// script
 # requires-python = ">=3.11"
-# dependencies = ["numpy", "torch", "jax"]
+# dependencies = ["numpy", "torch", "jax", "ai-edge-litert"]
 # ///
-"""xent against PyTorch and JAX on the CPU: the same shapes, the same data, one thread each, in one run.
+"""xent against PyTorch, JAX and XNNPACK on the CPU: the same shapes, the same data, one thread each, in one run.
 
-    python3 -m venv venv && venv/bin/pip install numpy torch jax
-    venv/bin/python benches/peers/frameworks.py [--only torch | --only jax] [--seconds 2]
+    python3 -m venv venv && venv/bin/pip install numpy torch jax ai-edge-litert
+    venv/bin/python benches/peers/frameworks.py [--only torch | jax | xnnpack] [--seconds 2]
 
 or `uv run benches/peers/frameworks.py`. cargo must be on the path. On x86-64 Linux the torch package pulls GPU
 libraries, without which it does not load: 6 GB on disk in all. A CPU-only build of the same version does as well; with
-`--only jax`, numpy and jax are enough, 0.6 GB.
+`--only jax`, numpy and jax are enough, 0.6 GB, and with `--only xnnpack`, numpy and ai-edge-litert.
 
 Method
 - One process, pinned to one core before the frameworks start their threads; they are told to use one thread as well.
@@ -21,9 +21,12 @@ Method
 - Loss and gradient: xent's `loss_grad`; PyTorch forward and backward, by `loss.backward()` and by
   `torch.autograd.grad`; JAX `jit(value_and_grad)` and `block_until_ready`, of the loss as it is usually written and as
   optax has it. Activations: PyTorch with and without `out=`. The fastest way of each framework counts and is named.
+- XNNPACK is what LiteRT (TensorFlow Lite) runs a model of one operator on, made here; it is asked whether it did. Logits
+  are in its tensor before the time is taken. It has no losses, and log-softmax is not among its operators.
 - The contenders take turns, every other round backwards, and start with another one each two rounds. In a turn each
   makes one call that is not counted, then as many as take 0.2 ms. The smallest time of all rounds counts.
-- Calling is counted against everyone. What it costs is printed: a loss and gradient of 1x2 logits, xent's through ctypes.
+- Calling is counted against everyone. What it costs is printed: softmax, and a loss and gradient, of 1x2 logits; xent's
+  through ctypes.
 
 Exit status: 1 where a bar is missed, a package is missing or a result is wrong.
 """
@@ -32,9 +35,10 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import math
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -46,9 +50,9 @@ from timing import Xent, buffer, build, cpu, pin, take_turns
 try:
     import numpy as np
 except ImportError:
-    sys.exit("missing: pip install numpy torch jax")
+    sys.exit("missing: pip install numpy torch jax ai-edge-litert")
 
-Run = Callable[[], Sequence[Any]]  # returns the activation, or the loss and its gradient
+Run = Callable[[], Iterable[Any]]  # returns the activation, or the loss and its gradient
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class Case:
     op: str
     rows: int
     classes: int
-    bars: tuple[float, float] | None = None  # times faster than PyTorch, than JAX
+    bars: tuple[float, float] | tuple[()] = ()  # times faster than PyTorch, than JAX
 
     def __str__(self) -> str:
         return f"{self.op:<12} {f'{self.rows}x{self.classes}':>9}"
@@ -105,7 +109,7 @@ def cancels(op: str, shape: tuple[int, ...], targets: np.ndarray) -> np.ndarray 
     return np.arange(shape[1]) == targets[:, None]
 
 
-def check(name: str, case: Case, got: Sequence[Any], expected: Sequence[np.ndarray], targets: np.ndarray) -> None:
+def check(name: str, case: Case, got: Iterable[Any], expected: Sequence[np.ndarray], targets: np.ndarray) -> None:
     for result, want in zip(got, expected, strict=True):
         value = np.asarray(result.detach() if hasattr(result, "detach") else result, np.float64)
         size = abs(want)
@@ -212,12 +216,48 @@ def jax_ways(op: str, logits: np.ndarray, labels: np.ndarray) -> dict[str, Run]:
     return {way: loss_and_gradient(loss) for way, loss in ways.items()}
 
 
-FRAMEWORKS = {"torch": torch_ways, "jax": jax_ways}
-LABELS = {"xent": "xent", "torch": "PyTorch", "jax": "JAX"}
+def xnnpack_ways(op: str, logits: np.ndarray, _: np.ndarray) -> dict[str, Run]:
+    from ai_edge_litert import schema_py_generated as schema
+    from ai_edge_litert.interpreter import Interpreter
+    from flatbuffers import Builder
+
+    operators = {"exp": "EXP", "sigmoid": "LOGISTIC", "softmax": "SOFTMAX"}
+    if op not in operators:
+        return {}
+    code, operator, graph, model = schema.OperatorCodeT(), schema.OperatorT(), schema.SubGraphT(), schema.ModelT()
+    code.builtinCode = code.deprecatedBuiltinCode = getattr(schema.BuiltinOperator, operators[op])
+    operator.inputs, operator.outputs = graph.inputs, graph.outputs = [0], [1]
+    if op == "softmax":
+        operator.builtinOptionsType = schema.BuiltinOptions.SoftmaxOptions
+        operator.builtinOptions = schema.SoftmaxOptionsT()
+        operator.builtinOptions.beta = 1.0
+    graph.tensors = [schema.TensorT(), schema.TensorT()]
+    for tensor in graph.tensors:
+        tensor.shape, tensor.type = list(logits.shape), schema.TensorType.FLOAT32
+    graph.operators = [operator]
+    model.version, model.operatorCodes, model.subgraphs, model.buffers = 3, [code], [graph], [schema.BufferT()]
+    builder = Builder()
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    interpreter = Interpreter(model_content=bytes(builder.Output()), num_threads=1)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(0, logits)
+    if all(node["op_name"] != "DELEGATE" for node in interpreter._get_ops_details()):
+        sys.exit(f"{op}: LiteRT does not run it on XNNPACK")
+
+    def run() -> Iterable[Any]:
+        interpreter.invoke()
+        return map(interpreter.get_tensor, [1])  # copied only where it is looked at
+
+    return {"LiteRT": run}
+
+
+FRAMEWORKS = {"torch": torch_ways, "jax": jax_ways, "xnnpack": xnnpack_ways}
+PACKAGES = {"torch": "torch", "jax": "jax", "xnnpack": "ai-edge-litert"}
+LABELS = {"xent": "xent", "torch": "PyTorch", "jax": "JAX", "xnnpack": "XNNPACK"}
 
 
 def measure(xent: Xent, frameworks: list[str], case: Case, seconds: float) -> dict[str, tuple[float, str]]:
-    """Nanoseconds a call of xent and of the fastest way of each framework, and which way that is."""
+    """Nanoseconds a call of xent and of the fastest way of each framework that has one, and which way that is."""
     x, targets = tables(case)
     expected = exact(case.op, x, targets)
     call, result = xent_call(xent, case.op, x, targets)
@@ -228,10 +268,11 @@ def measure(xent: Xent, frameworks: list[str], case: Case, seconds: float) -> di
             check(f"{framework} {way}", case, run(), expected, targets)
             contenders[f"{framework} {way}"] = run
     times = take_turns(contenders, seconds)
-    return {
-        framework: min((ns, name.partition(" ")[2]) for name, ns in times.items() if name.startswith(f"{framework} "))
-        for framework in ["xent", *frameworks]
-    }
+    fastest: dict[str, tuple[float, str]] = {}
+    for name, ns in times.items():
+        framework, _, way = name.partition(" ")
+        fastest[framework] = min(fastest.get(framework, (math.inf, "")), (ns, way))
+    return fastest
 
 
 def single_thread(frameworks: list[str]) -> None:
@@ -246,25 +287,27 @@ def single_thread(frameworks: list[str]) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="xent against PyTorch and JAX on the CPU")
+    parser = argparse.ArgumentParser(description="xent against PyTorch, JAX and XNNPACK on the CPU")
     parser.add_argument("--only", choices=list(FRAMEWORKS), help="compare with this framework alone")
     parser.add_argument("--seconds", type=float, default=2, help="for each line of the table (default: 2)")
     arguments = parser.parse_args()
     frameworks = [arguments.only] if arguments.only else list(FRAMEWORKS)
-    missing = [framework for framework in frameworks if find_spec(framework) is None]
+    missing = [framework for framework in frameworks if find_spec(PACKAGES[framework].replace("-", "_")) is None]
     if missing:
-        others = "".join(f", or --only {framework}" for framework in FRAMEWORKS if find_spec(framework))
-        sys.exit(f"missing: pip install {' '.join(missing)}{others}")
+        others = "".join(f", or --only {framework}" for framework in FRAMEWORKS if framework not in missing)
+        sys.exit(f"missing: pip install {' '.join(PACKAGES[framework] for framework in missing)}{others}")
 
     xent = Xent(build())
     print(f"{cpu()}, {pin()}")
     single_thread(frameworks)
-    print(", ".join(f"{package} {version(package)}" for package in ("numpy", *frameworks)), "- one thread each")
+    packages = ("numpy", *(PACKAGES[framework] for framework in frameworks))
+    print(", ".join(f"{package} {version(package)}" for package in packages), "- one thread each")
     flags = os.environ.get("RUSTFLAGS")
     print(f"xent backend: {xent.backend}" + (f", RUSTFLAGS {flags}" if flags else ""))
-    smallest = measure(xent, frameworks, Case("ce", 1, 2), arguments.seconds)
-    costs = [f"{label} {smallest[who][0] / 1000:.2f} us" for who, label in LABELS.items() if who in smallest]
-    print("loss and gradient of 1x2:", ", ".join(costs), "\n")
+    for op, name in (("softmax", "softmax"), ("ce", "loss and gradient")):
+        smallest = measure(xent, frameworks, Case(op, 1, 2), arguments.seconds)
+        print(f"{name} of 1x2:", ", ".join(f"{LABELS[who]} {ns / 1000:.2f} us" for who, (ns, _) in smallest.items()))
+    print()
 
     header = "".join(f"{LABELS[framework] + ' / xent':>16}" for framework in frameworks)
     print(f"{'op':<12} {'shape':>9}{'xent ns/element':>17}{header}   fastest way")
@@ -272,11 +315,11 @@ def main() -> int:
     for case in CASES:
         times = measure(xent, frameworks, case, arguments.seconds)
         ns = times["xent"][0]
-        ratios = {framework: times[framework][0] / ns for framework in frameworks}
-        columns = "".join(f"{ratio:>16.2f}" for ratio in ratios.values())
-        ways = ", ".join(times[framework][1] for framework in frameworks)
+        ratios = {framework: times[framework][0] / ns for framework in frameworks if framework in times}
+        columns = "".join(f"{ratios[name]:>16.2f}" if name in ratios else " " * 16 for name in frameworks)
+        ways = ", ".join(times[framework][1] for framework in ratios)
         print(f"{case}{ns / (case.rows * case.classes):>17.3f}{columns}   {ways}", flush=True)
-        for framework, bar in zip(FRAMEWORKS, case.bars or (), strict=bool(case.bars)):
+        for framework, bar in zip(FRAMEWORKS, case.bars):
             if framework in ratios:
                 bars.append((case, framework, ratios[framework], bar))
 
