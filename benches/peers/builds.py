@@ -9,7 +9,7 @@
     python3 benches/peers/builds.py --patch benches/peers/plain_sum.patch --certain ce:64x1000
 
 plain_sum.patch adds up exponentials without taking the largest out: the last command tells what it costs to keep the
-digits of small losses.
+digits of small losses, whichever class is nearly certain.
 
 Needs cargo and the standard library, and git and tar for commits and patches.
 
@@ -21,7 +21,7 @@ Method
   of the files that git knows.
 - All are loaded into one process, pinned to one core, and work on the same buffers. First each one's results are
   compared with the default build's or the work tree's: within 1e-5 of each value and 1e-6 of the largest, as `native`
-  and commits may round otherwise. A line of a table of commits says which have the same bits.
+  and commits may round otherwise. A line of a table of commits or patches says which have the same bits.
 - The builds take turns, every other round backwards, and start with another one each two rounds. In a turn each
   makes one call that is not counted, then as many as take 0.2 ms. The smallest time of all rounds counts.
 - What a ctypes call costs that does nothing is subtracted: it is the same for all and would hide differences. Of calls
@@ -170,31 +170,38 @@ def ways(target: Path) -> dict[str, Xent]:
     return libraries
 
 
-def others(target: Path, revisions: list[str], patches: list[Path]) -> dict[str, Xent]:
+def trees(target: Path, revisions: list[str], patches: list[Path]) -> dict[str, Xent]:
     """The default builds of these commits, of the work tree with each of these patches, and of the work tree."""
     libraries = {}
     for revision in revisions:
         name = git("rev-parse", "--short", f"{revision}^{{commit}}").decode().strip()
-        tree = export(target / "commits" / name, name)
+        tree = target / "commits" / name
+        if not tree.exists():
+            export(tree, name)
         shutil.copytree(HERE / "src", tree / "benches/peers/src", dirs_exist_ok=True)
-        libraries[name] = of_tree(tree)
+        libraries[name] = library_of(tree)
     for patch in patches:
         # A commit of the work tree, on no branch; none where nothing has changed.
         tree = export(target / "patches" / patch.stem, git("stash", "create").decode().strip() or "HEAD")
-        # Else git looks for the files where the repository around the export has them.
+        # Without a ceiling, git finds the repository around the export, skips all of the patch and reports success.
         git("apply", str(patch.resolve()), cwd=tree, GIT_CEILING_DIRECTORIES=str(tree.parent))
-        libraries[patch.stem] = of_tree(tree)
+        libraries[patch.stem] = library_of(tree)
     return libraries | {WORK_TREE: Xent(build("--target-dir", str(target / "default"), RUSTFLAGS=""))}
 
 
 def export(tree: Path, revision: str) -> Path:
-    tree.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["tar", "x", "-C", tree], input=git("archive", revision), check=True)
+    """The files of a commit and no others."""
+    shutil.rmtree(tree, ignore_errors=True)
+    tree.mkdir(parents=True)
+    # Of today, as cargo builds anew what is younger than its last build.
+    subprocess.run(["tar", "xm", "-C", tree], input=git("archive", revision), check=True)
     return tree
 
 
-def of_tree(tree: Path) -> Xent:
-    return Xent(build("--target-dir", str(tree / "target"), package=tree / "benches/peers", RUSTFLAGS=""))
+def library_of(tree: Path) -> Xent:
+    """The default build of an export, with a target directory beside it."""
+    target = tree.with_name(f"{tree.name}.target")
+    return Xent(build("--target-dir", str(target), package=tree / "benches/peers", RUSTFLAGS=""))
 
 
 def git(*arguments: str, cwd: Path = HERE.parent.parent, **environment: str) -> bytes:
@@ -208,25 +215,26 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="builds of xent against each other")
     parser.add_argument("cases", nargs="*", type=Case.parse, metavar="OP:SHAPE", help="instead of those of the table")
     parser.add_argument("--commit", action="append", help="the work tree against this commit, not builds of one tree")
-    parser.add_argument("--patch", action="append", type=Path, help="the same against the work tree with this patch")
-    parser.add_argument("--certain", action="store_true", help="a class in each row that is nearly certain")
+    parser.add_argument("--patch", action="append", type=Path, help="the work tree against itself with this patch")
+    parser.add_argument("--certain", action="store_true", help="softmax and losses: a class in each row is nearly certain")
     parser.add_argument("--backend", help="instead of the one that a build takes by itself")
     parser.add_argument("--seconds", type=float, default=2, help="for each line of the table (default: 2)")
     arguments = parser.parse_args()
     target = Path(os.environ.get("CARGO_TARGET_DIR", HERE / "target")).resolve() / "builds"
     os.environ.pop("CARGO_ENCODED_RUSTFLAGS", None)
-    are_commits = bool(arguments.commit or arguments.patch)
-    libraries = others(target, arguments.commit or [], arguments.patch or []) if are_commits else ways(target)
+    are_trees = bool(arguments.commit or arguments.patch)
+    libraries = trees(target, arguments.commit or [], arguments.patch or []) if are_trees else ways(target)
     for name, xent in libraries.items():
         if arguments.backend and not xent.force(arguments.backend):
             sys.exit(f"{name} has no backend {arguments.backend} here")
     base, *compared = libraries
-    reference = WORK_TREE if are_commits else "default"
+    reference = WORK_TREE if are_trees else "default"
 
     print(f"{cpu()}, {pin()}")
     print("xent backend:", ", ".join(f"{name} {xent.backend}" for name, xent in libraries.items()), "\n")
     print(f"ns/element of {base}, times as long of the others")
-    print(f"{'op':<12} {'shape':>9}", "".join(f"{name:>11}" for name in libraries))
+    width = max(11, 1 + max(map(len, libraries)))
+    print(f"{'op':<12} {'shape':>9}", "".join(f"{name:>{width}}" for name in libraries))
     worst = dict.fromkeys(compared, 0.0)
     missed = []
     for case in arguments.cases or CASES:
@@ -235,12 +243,12 @@ def main() -> int:
         work = {name: times[name] - times["nothing"] for name in libraries}
         ratios = {name: work[name] / work[base] for name in compared}
         worst = {name: max(worst[name], ratios[name]) for name in compared}
-        bits = f"  same bits: {', '.join(turn.same_bits)}" if are_commits else ""
-        print(f"{case} {work[base] / prod(case.sizes):>11.3f}" + columns(ratios) + bits, flush=True)
-        if not are_commits and ratios["default"] > BAR:
+        bits = f"  same bits: {', '.join(turn.same_bits)}" if are_trees else ""
+        print(f"{case} {work[base] / prod(case.sizes):>{width}.3f}" + columns(ratios, width) + bits, flush=True)
+        if not are_trees and ratios["default"] > BAR:
             missed.append(case)
-    print(f"{'the worst':<22}", " " * 11 + columns(worst))
-    if are_commits:
+    print(f"{'the worst':<22}", " " * width + columns(worst, width))
+    if are_trees:
         return 0
     print(f"\ndefault / native, at most {BAR}:", "ok" if not missed else "MISSED")
     for case in missed:
@@ -248,8 +256,8 @@ def main() -> int:
     return int(bool(missed))
 
 
-def columns(ratios: dict[str, float]) -> str:
-    return "".join(f"{ratio:>11.2f}" for ratio in ratios.values())
+def columns(ratios: dict[str, float], width: int) -> str:
+    return "".join(f"{ratio:>{width}.2f}" for ratio in ratios.values())
 
 
 if __name__ == "__main__":

@@ -316,14 +316,17 @@ def main() -> int:
         times = measure(xent, frameworks, case, arguments.seconds)
         ns = times["xent"][0]
         ratios = {framework: times[framework][0] / ns for framework in frameworks if framework in times}
+        if not ratios:
+            continue
         columns = "".join(f"{ratios[name]:>16.2f}" if name in ratios else " " * 16 for name in frameworks)
         ways = ", ".join(times[framework][1] for framework in ratios)
         print(f"{case}{ns / (case.rows * case.classes):>17.3f}{columns}   {ways}", flush=True)
-        for framework, bar in zip(FRAMEWORKS, case.bars):
+        for framework, bar in zip(("torch", "jax"), case.bars, strict=bool(case.bars)):
             if framework in ratios:
                 bars.append((case, framework, ratios[framework], bar))
 
-    print("\nloss and gradient against the bars")
+    if bars:
+        print("\nloss and gradient against the bars")
     for case, framework, ratio, bar in bars:
         verdict = "ok" if ratio >= bar else "MISSED"
         print(f"{case}  {LABELS[framework]:<8}{ratio:>7.2f}x  at least {bar:>2}x  {verdict}")

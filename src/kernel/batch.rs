@@ -454,13 +454,13 @@ impl Pending<'_> {
     /// The losses of the rows from `row` on.
     #[inline(always)]
     fn losses_of<L: Lane, R: Group<L>>(&self, r: R, has_log: bool, has_weights: bool, row: usize) -> R::V {
-        let of = {
-            #[inline(always)]
-            |numbers| load(r, row, numbers)
-        };
-        let (slope, rest) = if has_log { (of(self.slope), of(self.r)) } else { (r.splat(0.0), r.splat(0.0)) };
-        let parts = Parts { linear: of(self.linear), slope, r: rest };
-        loss_of(r, has_log, has_weights.then(|| of(self.weights)), parts)
+        let zero = r.splat(0.0);
+        let mut parts = Parts { linear: load(r, row, self.linear), slope: zero, r: zero };
+        if has_log {
+            (parts.slope, parts.r) = (load(r, row, self.slope), load(r, row, self.r));
+        }
+        let weight = if has_weights { Some(load(r, row, self.weights)) } else { None };
+        loss_of(r, has_log, weight, parts)
     }
 
     #[inline(always)]
@@ -505,7 +505,7 @@ impl Op for Finish<'_, '_> {
 #[derive(Default)]
 struct Sum {
     parts: [f64; Self::PARTS],
-    /// The loss of an only row. Not in a part: the total loads several at once, which is not forwarded from a store of one.
+    /// The loss of a row that is the only one. Not a part: they are loaded as vectors, to which a store of one is not forwarded.
     only: f64,
 }
 

@@ -10,7 +10,7 @@
 //!
 //! Of rows of two, the larger has the exponential 1, and only that of the other is found: [`rest_of_pair`], and the loss of
 //! class indices. Rows of ten, the commonest heads, go four vectors of rows side by side where there are as many of at most
-//! eight lanes, pass by pass: one vector of rows alone is a chain of operations of which a processor's window holds half.
+//! eight lanes, pass by pass but for the sums: one vector of rows alone is a chain of operations of which a processor's window holds half.
 
 mod layout;
 
@@ -296,7 +296,7 @@ fn load_row<L: Lane>(l: L, row: &[f32], fill: f32, vectors: &mut [L::V]) {
     }
 }
 
-/// Four vectors of rows of `CLASSES` at a time, where there are no gaps between rows.
+/// Four vectors of rows of `CLASSES`, at most [`SHORT`], at a time, where there are no gaps between rows.
 struct Blocks<'a, 't, F, const CLASSES: usize> {
     table: &'a mut Table<'t>,
     end: usize,
@@ -308,6 +308,7 @@ impl<F: Columns, const CLASSES: usize> Op for Blocks<'_, '_, F, CLASSES> {
 
     #[inline(always)]
     fn run<L: Lane>(&mut self, l: L) -> usize {
+        const { assert!(CLASSES <= SHORT) };
         let Self { ref mut table, end, ref mut f } = *self;
         let r = Four(l);
         let (mut columns, mut further) = ([r.splat(0.0); CLASSES], [r.splat(0.0); CLASSES]);
