@@ -505,7 +505,8 @@ impl Op for Finish<'_, '_> {
 #[derive(Default)]
 struct Sum {
     parts: [f64; Self::PARTS],
-    /// The loss of a row that is the only one. Not a part: they are loaded as vectors, to which a store of one is not forwarded.
+    /// The loss of a row that is the only one. Not a part: they are loaded as vectors, to which a store of one is not
+    /// forwarded.
     only: f64,
 }
 

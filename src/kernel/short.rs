@@ -10,7 +10,8 @@
 //!
 //! Of rows of two, the larger has the exponential 1, and only that of the other is found: [`rest_of_pair`], and the loss of
 //! class indices. Rows of ten, the commonest heads, go four vectors of rows side by side where there are as many of at most
-//! eight lanes, pass by pass but for the sums: one vector of rows alone is a chain of operations of which a processor's window holds half.
+//! eight lanes, pass by pass but for the sums: one vector of rows alone is a chain of operations of which a processor's
+//! window holds half.
 
 mod layout;
 
