@@ -21,6 +21,8 @@ Loops
   reciprocal throughput" of the instructions of the whole pass, for the likest CPU that LLVM 14 has a model of; of the
   first 50 000, where there are more. It is shown, but no share is made of it: znver3 is no bound, as a Zen 3 takes 11
   cycles for exp where it says 15, and skylake-avx512 is too low for operations of one pipe and of two (below).
+- `schedulers` is how long the pass takes in scheduler.py, a model of what the core's schedulers can look for: no bound, but
+  what is left to expect of the instructions in their order. Where its core is not known, there is none.
 - `spill` are vector moves from and to the stack, `jump` conditional jumps, both per iteration: what a loop could do
   without.
 
@@ -70,7 +72,8 @@ Times
   is found before and after each turn, by a chain of dependent additions, of which the faster counts.
 - L1: three tables fit in it, and are long enough for every loop to settle. The operation's bound is the sum of its
   passes' by the model of the machine's core; where it is not known, the newest of its vendor, or Golden Cove. The share
-  is bound over measured. What is not in the bound: the call, what stands between the loops, and waiting for results.
+  is bound over measured. What is not in the bound: the call, what stands between the loops, and waiting for results, of
+  which `schedulers` has the last.
 - Memory: 2 rows of 16 Mi elements, 64 MiB each. The traffic bound is the time of plain loops that go through memory as
   the kernels do (PASSES), row by row, with vectors of whichever width is faster; they take turns with the operations.
   The port bound is that of the loops over long rows. The share is the larger of the two over measured. It may exceed
@@ -96,13 +99,16 @@ from itertools import combinations, pairwise
 from math import isnan, log2, nan
 from pathlib import Path
 
+import scheduler
+from scheduler import Schedulers, Step
+
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
 MARKERS = "<!-- limits -->", "<!-- /limits -->"
 
 FEWEST_ITERATIONS = 7
 BACKENDS = ["avx2", "avx512"]
-MOST_FOR_MCA = 50_000
+MOST_FOR_MODELS = 50_000
 
 ROW = (1, 2048)
 SHORT_ROWS = [(256, 10), (1024, 2)]
@@ -142,6 +148,7 @@ class Core:
     division_cycles: tuple[float, float]  # of up to 256 bits, and 512
     stores: int  # of 256 bits, a cycle
     width: int  # instructions a cycle
+    schedulers: Schedulers | None = None  # where they are known
 
 
 # What a mnemonic begins with, as Instruction.kind has it; the operations that it is, each by the pipes that can execute
@@ -194,8 +201,26 @@ GOLDEN_COVE: list[Rule] = [
     (r"", "015", "05"),
 ]
 
+# Cycles from an operation to what waits for it, by what a mnemonic begins with.
+LATENCIES_ZEN_3: list[tuple[str, int]] = [
+    (ZERO + "|" + MOVE, 0),
+    (r"div", 11),
+    (r"fn?m(add|sub)", 4),
+    (r"mul|(add|sub)[ps][sd]", 3),
+    (r"cmp|(max|min)[ps][sd]", 1),
+    (r"cvt|roundp", 4),
+    (r"perm(ps|d)", 8),
+    (r"perm(pd|q)", 6),
+    (r"perm2|insert[fi]128|extract|p?broadcast", 4),
+    (r"permilps" + BY_INDICES, 3),
+    (r"p?test|p?movmsk", 5),
+    (r"", 1),
+]
+
+SCHEDULERS_ZEN_3 = Schedulers(width=6, reorder_buffer=256, queue=64, scheduler=32, load=8)
+
 CORES = [
-    Core("Zen 3", "zen3.md", "znver3", "AuthenticAMD", 25, False, ZEN_3, 256, (3.0, nan), 1, 6),
+    Core("Zen 3", "zen3.md", "znver3", "AuthenticAMD", 25, False, ZEN_3, 256, (3.0, nan), 1, 6, SCHEDULERS_ZEN_3),
     Core("Zen 4", "zen4.md", "skylake-avx512", "AuthenticAMD", 25, True, ZEN, 256, (3.0, 6.0), 1, 6),
     Core("Zen 5", "zen5.md", "skylake-avx512", "AuthenticAMD", 26, True, ZEN, 512, (2.5, 2.5), 2, 8),
     Core("Golden Cove", "xeon.md", "skylake-avx512", "GenuineIntel", 6, True, GOLDEN_COVE, 512, (5.0, 10.0), 2, 6),
@@ -280,6 +305,29 @@ class Instruction:
         of_256, of_512 = next(rule[1:] for rule in core.rules if re.match(rule[0], self.kind))
         return (of_512 if "%zmm" in self.text else of_256).split() * self.times(core.bits)
 
+    @property
+    def operands(self) -> list[str]:
+        """Registers without their widths, and memory; the last is written."""
+        found = re.findall(r"%[xyz]mm\d+|[^\s,%]*\([^)]*\)|[^\s,]+", self.text.partition("\t")[2] or self.text)
+        return [re.sub(r"%[xyz]mm", "v", operand) for operand in found]
+
+    def step(self, core: Core) -> Step:
+        """What it is to the model of the schedulers, which knows vectors of up to 256 bits."""
+        operands = self.operands if self.is_vector else []
+        places = [operand for operand in operands if re.match(r"v\d|.*\(%rsp\)", operand)]
+        writes = places[-1] if places and places[-1] == operands[-1] and not self.does("p?test") else None
+        reads_last = self.does(r"fn?m(add|sub)") or writes is None
+        is_zero = self.is_vector and self.kind.startswith(ZERO)
+        return Step(
+            pipes=tuple(self.operations(core)),
+            latency=next(cycles for pattern, cycles in LATENCIES_ZEN_3 if re.match(pattern, self.kind)),
+            reads=frozenset() if is_zero else frozenset(places if reads_last else places[:-1]),
+            writes=writes,
+            is_load=self.is_vector_load,
+            is_store=self.is_vector_store,
+            is_fma=self.does(r"fn?m(add|sub)"),
+        )
+
 
 Weight = Callable[[Instruction], float]  # of an instruction in a sum over those executed
 
@@ -325,6 +373,17 @@ class Pass:
             return nan
         return self.per_16(busiest_unit(self.counts, core))
 
+    def by_schedulers(self, core: Core) -> float:
+        """Cycles per 16 elements; NaN where the core's schedulers are not known."""
+        if core.schedulers is None:
+            return nan
+        some = self.code[:MOST_FOR_MODELS]
+        # The processor fuses a comparison with the jump behind it.
+        fused = [b.is_conditional_jump and re.match("cmp|test", a.mnemonic) is not None for a, b in pairwise(some)]
+        of = {instruction: instruction.step(core) for instruction in set(some)}
+        steps = [of[instruction] for instruction, is_fused in zip(some, [False, *fused], strict=True) if not is_fused]
+        return self.per_16(scheduler.cycles(steps, core.schedulers) * len(self.code) / len(some))
+
     def bound_by_mca(self, cpu: str) -> float:
         return self.per_16(mca(self.code, cpu))
 
@@ -354,7 +413,7 @@ def busiest_unit(counts: Counter[Instruction], core: Core) -> float:
 
 def mca(code: Sequence[Instruction], cpu: str) -> float:
     """Cycles by llvm-mca; NaN where its model has not all instructions."""
-    some = code[:MOST_FOR_MCA]
+    some = code[:MOST_FOR_MODELS]
     # A jump's target says nothing here, and a number is not one.
     text = "\n".join(f"{i.mnemonic} 0f" if i.is_jump else i.text for i in some) + "\n0:\n"
     command = ["llvm-mca", "-mtriple=x86_64", f"-mcpu={cpu}", "-iterations=1"]
@@ -483,12 +542,12 @@ def table(header: str, rows: Iterable[Sequence[object]]) -> str:
 def loops_table(found: dict[str, list[Pass]], core: Core) -> str:
     def row(op: str, part: Pass) -> list[object]:
         weights: list[Weight] = [lambda _: 1, lambda i: i.is_spill, lambda i: i.is_conditional_jump]
-        bounds = [part.bound_by_mca(core.mca), part.bound(core)]
+        bounds = [part.bound_by_mca(core.mca), part.bound(core), part.by_schedulers(core)]
         cells = ["-" if isnan(bound) else f"{bound:.2f}" for bound in bounds]
         counts = [f"{part.per_iteration(weight):.1f}".removesuffix(".0") for weight in weights]
         return [op, part.name, part.elements, *counts, *cells]
 
-    header = f"op|pass|elements|instructions|spill|jump|llvm-mca {core.mca}|{core.name}"
+    header = f"op|pass|elements|instructions|spill|jump|llvm-mca {core.mca}|{core.name}|schedulers"
     return table(header, [row(op, part) for op, parts in found.items() for part in parts])
 
 
@@ -505,8 +564,10 @@ def l1_table(found: dict[str, list[Pass]], measured: dict[str, Time], core: Core
         rows_of, classes = map(int, op.rpartition("/")[2].split("x"))
         elements, bound = rows_of * classes, port_bound(parts, core)
         nanoseconds, cycles = measured[op].nanoseconds / elements, 16 * measured[op].cycles / elements
-        rows.append([op, f"{nanoseconds:.3f}", f"{cycles:.2f}", f"{bound:.2f}", f"{bound / cycles:.0%}"])
-    return table("op|ns per element|cycles per 16|bound|share", rows)
+        by_schedulers = sum(part.by_schedulers(core) for part in parts)
+        model = "-" if isnan(by_schedulers) else f"{by_schedulers:.2f}"
+        rows.append([op, f"{nanoseconds:.3f}", f"{cycles:.2f}", f"{bound:.2f}", f"{bound / cycles:.0%}", model])
+    return table("op|ns per element|cycles per 16|bound|share|schedulers", rows)
 
 
 def plain_table(plain: dict[str, float]) -> str:

@@ -180,9 +180,10 @@ def trees(target: Path, revisions: list[str], patches: list[Path]) -> dict[str, 
             export(tree, name)
         shutil.copytree(HERE / "src", tree / "benches/peers/src", dirs_exist_ok=True)
         libraries[name] = library_of(tree)
+    # A commit of the work tree, on no branch; none where nothing has changed.
+    now = (patches and git("stash", "create").decode().strip()) or "HEAD"
     for patch in patches:
-        # A commit of the work tree, on no branch; none where nothing has changed.
-        tree = export(target / "patches" / patch.stem, git("stash", "create").decode().strip() or "HEAD")
+        tree = export(target / "patches" / patch.stem, now)
         # Without a ceiling, git finds the repository around the export, skips all of the patch and reports success.
         git("apply", str(patch.resolve()), cwd=tree, GIT_CEILING_DIRECTORIES=str(tree.parent))
         libraries[patch.stem] = library_of(tree)
@@ -220,10 +221,13 @@ def main() -> int:
     parser.add_argument("--backend", help="instead of the one that a build takes by itself")
     parser.add_argument("--seconds", type=float, default=2, help="for each line of the table (default: 2)")
     arguments = parser.parse_args()
+    patches = arguments.patch or []
+    if len({patch.stem for patch in patches}) < len(patches):
+        parser.error("two patches of one name")
     target = Path(os.environ.get("CARGO_TARGET_DIR", HERE / "target")).resolve() / "builds"
     os.environ.pop("CARGO_ENCODED_RUSTFLAGS", None)
-    are_trees = bool(arguments.commit or arguments.patch)
-    libraries = trees(target, arguments.commit or [], arguments.patch or []) if are_trees else ways(target)
+    are_trees = bool(arguments.commit or patches)
+    libraries = trees(target, arguments.commit or [], patches) if are_trees else ways(target)
     for name, xent in libraries.items():
         if arguments.backend and not xent.force(arguments.backend):
             sys.exit(f"{name} has no backend {arguments.backend} here")
