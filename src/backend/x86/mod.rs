@@ -37,6 +37,8 @@ macro_rules! token {
             #[inline(never)]
             #[target_feature(enable = $features)]
             fn call<T>(f: impl FnOnce() -> T) -> T {
+                let line = super::CacheLine(0);
+                core::hint::black_box(&line);
                 f()
             }
             // SAFETY: the token is the proof of these features.
@@ -45,6 +47,11 @@ macro_rules! token {
     };
 }
 use token;
+
+/// What makes the compiler align the frame of a function: it decides so before it knows which registers it has to spill. In
+/// a frame that is not aligned, every other vector may lie across cache lines, from which it is not forwarded to a load.
+#[repr(align(64))]
+struct CacheLine(#[allow(dead_code, reason = "only its place counts")] u8);
 
 /// Lane methods that are an expression of intrinsics on registers.
 macro_rules! on_registers {
