@@ -257,7 +257,9 @@ LABELS = {"xent": "xent", "torch": "PyTorch", "jax": "JAX", "xnnpack": "XNNPACK"
 
 
 def measure(xent: Xent, frameworks: list[str], case: Case, seconds: float) -> dict[str, tuple[float, str]]:
-    """Nanoseconds a call of xent and of the fastest way of each framework that has one, and which way that is."""
+    """Nanoseconds a call of xent and of the fastest way of each framework that has one, and which way that is; nothing
+    where none has.
+    """
     x, targets = tables(case)
     expected = exact(case.op, x, targets)
     call, result = xent_call(xent, case.op, x, targets)
@@ -267,6 +269,8 @@ def measure(xent: Xent, frameworks: list[str], case: Case, seconds: float) -> di
         for way, run in FRAMEWORKS[framework](case.op, x, targets).items():
             check(f"{framework} {way}", case, run(), expected, targets)
             contenders[f"{framework} {way}"] = run
+    if len(contenders) == 1:
+        return {}
     times = take_turns(contenders, seconds)
     fastest: dict[str, tuple[float, str]] = {}
     for name, ns in times.items():
@@ -305,8 +309,9 @@ def main() -> int:
     flags = os.environ.get("RUSTFLAGS")
     print(f"xent backend: {xent.backend}" + (f", RUSTFLAGS {flags}" if flags else ""))
     for op, name in (("softmax", "softmax"), ("ce", "loss and gradient")):
-        smallest = measure(xent, frameworks, Case(op, 1, 2), arguments.seconds)
-        print(f"{name} of 1x2:", ", ".join(f"{LABELS[who]} {ns / 1000:.2f} us" for who, (ns, _) in smallest.items()))
+        if smallest := measure(xent, frameworks, Case(op, 1, 2), arguments.seconds):
+            calls = (f"{LABELS[who]} {ns / 1000:.2f} us" for who, (ns, _) in smallest.items())
+            print(f"{name} of 1x2:", ", ".join(calls))
     print()
 
     header = "".join(f"{LABELS[framework] + ' / xent':>16}" for framework in frameworks)
@@ -314,10 +319,10 @@ def main() -> int:
     bars = []
     for case in CASES:
         times = measure(xent, frameworks, case, arguments.seconds)
+        if not times:
+            continue
         ns = times["xent"][0]
         ratios = {framework: times[framework][0] / ns for framework in frameworks if framework in times}
-        if not ratios:
-            continue
         columns = "".join(f"{ratios[name]:>16.2f}" if name in ratios else " " * 16 for name in frameworks)
         ways = ", ".join(times[framework][1] for framework in ratios)
         print(f"{case}{ns / (case.rows * case.classes):>17.3f}{columns}   {ways}", flush=True)
