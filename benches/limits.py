@@ -148,7 +148,8 @@ class Core:
     division_cycles: tuple[float, float]  # of up to 256 bits, and 512
     stores: int  # of 256 bits, a cycle
     width: int  # instructions a cycle
-    schedulers: Schedulers | None = None  # where they are known
+    schedulers: Schedulers | None = None  # where they are known, with
+    latencies: Sequence[tuple[str, int]] = ()
 
 
 # What a mnemonic begins with, as Instruction.kind has it; the operations that it is, each by the pipes that can execute
@@ -202,24 +203,26 @@ GOLDEN_COVE: list[Rule] = [
 ]
 
 # Cycles from an operation to what waits for it, by what a mnemonic begins with; found by timing chains of each. Of permutes
-# of all, that is from the indices: tables are there.
+# by indices, that is from the indices: the tables are there before.
 LATENCIES_ZEN_3: list[tuple[str, int]] = [
     (ZERO + "|" + MOVE, 0),
     (r"div", 10),
     (r"fn?m(add|sub)", 4),
     (r"mul|(add|sub)[ps][sd]|cvt|roundp", 3),
-    (r"cmp|(max|min)[ps][sd]", 1),
     (r"perm(pd|q)", 6),
     (f"perm(ps|d|2)|permilps{BY_INDICES}|extract", 3),
     (r"insert[fi]128|p?broadcast", 2),
-    (r"p?test|p?movmsk", 5),
+    (r"p?test|p?movmsk|u?comis", 5),
     (r"", 1),
 ]
 
-SCHEDULERS_ZEN_3 = Schedulers(width=6, reorder_buffer=256, queue=64, scheduler=32, load=8)
+SCHEDULERS_ZEN_3 = Schedulers(width=6, reorder_buffer=256, queue=64, scheduler=32, load=8, division=3)
 
 CORES = [
-    Core("Zen 3", "zen3.md", "znver3", "AuthenticAMD", 25, False, ZEN_3, 256, (3.0, nan), 1, 6, SCHEDULERS_ZEN_3),
+    Core(
+        "Zen 3", "zen3.md", "znver3", "AuthenticAMD", 25, False, ZEN_3, 256, (3.0, nan), 1, 6,
+        SCHEDULERS_ZEN_3, LATENCIES_ZEN_3,
+    ),
     Core("Zen 4", "zen4.md", "skylake-avx512", "AuthenticAMD", 25, True, ZEN, 256, (3.0, 6.0), 1, 6),
     Core("Zen 5", "zen5.md", "skylake-avx512", "AuthenticAMD", 26, True, ZEN, 512, (2.5, 2.5), 2, 8),
     Core("Golden Cove", "xeon.md", "skylake-avx512", "GenuineIntel", 6, True, GOLDEN_COVE, 512, (5.0, 10.0), 2, 6),
@@ -314,17 +317,18 @@ class Instruction:
         """What it is to the model of the schedulers, which knows vectors of up to 256 bits."""
         operands = self.operands if self.is_vector else []
         places = [operand for operand in operands if re.match(r"v\d|.*\(%rsp\)", operand)]
-        writes = places[-1] if places and places[-1] == operands[-1] and not self.does("p?test") else None
+        writes = places[-1] if places and places[-1] == operands[-1] and not self.does("p?test|u?comis") else None
         reads_last = self.does(r"fn?m(add|sub)") or writes is None
         is_zero = self.is_vector and self.kind.startswith(ZERO)
         return Step(
             pipes=tuple(self.operations(core)),
-            latency=next(cycles for pattern, cycles in LATENCIES_ZEN_3 if re.match(pattern, self.kind)),
+            latency=next(cycles for pattern, cycles in core.latencies if re.match(pattern, self.kind)),
             reads=frozenset() if is_zero else frozenset(places if reads_last else places[:-1]),
             writes=writes,
             is_load=self.is_vector_load,
             is_store=self.is_vector_store,
             is_fma=self.does(r"fn?m(add|sub)"),
+            is_division=self.does("div"),
         )
 
 
@@ -380,8 +384,8 @@ class Pass:
         # The processor fuses a comparison with the jump behind it.
         fused = [b.is_conditional_jump and re.match("cmp|test", a.mnemonic) is not None for a, b in pairwise(some)]
         of = {instruction: instruction.step(core) for instruction in set(some)}
-        steps = [of[instruction] for instruction, is_fused in zip(some, [False, *fused], strict=True) if not is_fused]
-        return self.per_16(scheduler.cycles(steps, core.schedulers) * len(self.code) / len(some))
+        run = [of[instruction] for instruction, is_fused in zip(some, [False, *fused], strict=True) if not is_fused]
+        return self.per_16(scheduler.cycles(run, core.schedulers) * len(self.code) / len(some))
 
     def bound_by_mca(self, cpu: str) -> float:
         return self.per_16(mca(self.code, cpu))

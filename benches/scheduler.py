@@ -9,9 +9,12 @@ The model
 - Operations on vectors go in order through the queue to one of two schedulers, each with every other pipe, by whether their
   slot in the cycle's dispatch is even or odd. That is nowhere documented, but a Zen 3 took 1.6 times as long for FMAs and
   additions one and one in turn as for two and two.
-- Each pipe starts the oldest operation that is ready and that it can execute. A store goes once a cycle, and no FMA with it.
+  An operation that has no pipe in its half takes one of the other.
+- Each pipe starts the oldest operation that is ready and that it can execute. A store goes once a cycle, and no FMA with it;
+  the unit for divisions starts one every few cycles.
 - Loads are ready so many cycles after dispatch, and where the stack was stored to, as many after that.
 - Up to eight instructions a cycle retire, in order.
+- Left out: how many loads a cycle, places on the stack that are found by an index, and what stores cost after they retire.
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ class Schedulers:
     queue: int
     scheduler: int
     load: int  # cycles
+    division: int  # cycles from one to the next
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Step:
     is_load: bool
     is_store: bool
     is_fma: bool
+    is_division: bool
 
     @property
     def takes_pipe(self) -> bool:
@@ -74,6 +79,7 @@ class Run:
         self.waiting: tuple[list[int], list[int]] = ([], [])
         self.moves: list[int] = []  # that take no pipe
         self.free_from = dict.fromkeys("0123", 0)
+        self.divides_from = 0
 
     def cycles(self) -> int:
         while self.retired < len(self.steps):
@@ -100,7 +106,7 @@ class Run:
         started = set()
         for i, half in sorted((i, half) for half in (0, 1) for i in self.waiting[half]):
             step = self.steps[i]
-            if not self.is_ready(i) or step.is_fma and stored:
+            if not self.is_ready(i) or step.is_fma and stored or step.is_division and self.divides_from > self.now:
                 continue
             if step.is_store:
                 if stored or fused:
@@ -115,6 +121,8 @@ class Run:
                     continue
                 self.free_from[pipe] = self.now + len(step.pipes)
                 fused |= step.is_fma
+                if step.is_division:
+                    self.divides_from = self.now + self.core.division
             self.ready[i] = self.now + step.latency
             started.add(i)
         for half in self.waiting:

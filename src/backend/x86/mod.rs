@@ -48,8 +48,8 @@ macro_rules! token {
 }
 use token;
 
-/// What makes the compiler align the frame of a function: it decides so before it knows which registers it has to spill. In
-/// a frame that is not aligned, every other vector may lie across cache lines, from which it is not forwarded to a load.
+/// A variable that makes the compiler align the frame of its function, which it decides before it knows what it spills. In a
+/// frame that is not aligned, vectors may lie across cache lines, from which they are not forwarded to a load.
 #[repr(align(64))]
 struct CacheLine(#[allow(dead_code, reason = "only its place counts")] u8);
 
