@@ -216,7 +216,7 @@ LATENCIES_ZEN_3: list[tuple[str, int]] = [
     (r"", 1),
 ]
 
-SCHEDULERS_ZEN_3 = Schedulers(width=6, reorder_buffer=256, queue=64, scheduler=32, load=8, division=3)
+SCHEDULERS_ZEN_3 = Schedulers(reorder_buffer=256, queue=64, scheduler=32, load=8)
 
 CORES = [
     Core(
@@ -318,7 +318,8 @@ class Instruction:
         operands = self.operands if self.is_vector else []
         places = [operand for operand in operands if re.match(r"v\d|.*\(%rsp\)", operand)]
         writes = places[-1] if places and places[-1] == operands[-1] and not self.does("p?test|u?comis") else None
-        reads_last = self.does(r"fn?m(add|sub)") or writes is None
+        is_fma = self.does(r"fn?m(add|sub)")
+        reads_last = is_fma or writes is None
         is_zero = self.is_vector and self.kind.startswith(ZERO)
         return Step(
             pipes=tuple(self.operations(core)),
@@ -327,7 +328,7 @@ class Instruction:
             writes=writes,
             is_load=self.is_vector_load,
             is_store=self.is_vector_store,
-            is_fma=self.does(r"fn?m(add|sub)"),
+            is_fma=is_fma,
             is_division=self.does("div"),
         )
 
@@ -385,7 +386,8 @@ class Pass:
         fused = [b.is_conditional_jump and re.match("cmp|test", a.mnemonic) is not None for a, b in pairwise(some)]
         of = {instruction: instruction.step(core) for instruction in set(some)}
         run = [of[instruction] for instruction, is_fused in zip(some, [False, *fused], strict=True) if not is_fused]
-        return self.per_16(scheduler.cycles(run, core.schedulers) * len(self.code) / len(some))
+        cycles = scheduler.cycles(run, core.schedulers, core.width, core.division_cycles[0])
+        return self.per_16(cycles * len(self.code) / len(some))
 
     def bound_by_mca(self, cpu: str) -> float:
         return self.per_16(mca(self.code, cpu))
@@ -542,16 +544,19 @@ def table(header: str, rows: Iterable[Sequence[object]]) -> str:
     return "\n".join("|" + "|".join(f" {cell} " for cell in row) + "|" for row in [names, rule, *rows])
 
 
-def loops_table(found: dict[str, list[Pass]], core: Core) -> str:
-    def row(op: str, part: Pass) -> list[object]:
+def cell(cycles: float) -> str:
+    return "-" if isnan(cycles) else f"{cycles:.2f}"
+
+
+def loops_table(found: dict[str, list[Pass]], models: dict[str, list[float]], core: Core) -> str:
+    def row(op: str, part: Pass, model: float) -> list[object]:
         weights: list[Weight] = [lambda _: 1, lambda i: i.is_spill, lambda i: i.is_conditional_jump]
-        bounds = [part.bound_by_mca(core.mca), part.bound(core), part.by_schedulers(core)]
-        cells = ["-" if isnan(bound) else f"{bound:.2f}" for bound in bounds]
+        cells = map(cell, [part.bound_by_mca(core.mca), part.bound(core), model])
         counts = [f"{part.per_iteration(weight):.1f}".removesuffix(".0") for weight in weights]
         return [op, part.name, part.elements, *counts, *cells]
 
     header = f"op|pass|elements|instructions|spill|jump|llvm-mca {core.mca}|{core.name}|schedulers"
-    return table(header, [row(op, part) for op, parts in found.items() for part in parts])
+    return table(header, [row(op, *of) for op, parts in found.items() for of in zip(parts, models[op], strict=True)])
 
 
 def port_bound(parts: list[Pass], core: Core) -> float:
@@ -559,7 +564,9 @@ def port_bound(parts: list[Pass], core: Core) -> float:
     return sum(part.bound(core) for part in parts)
 
 
-def l1_table(found: dict[str, list[Pass]], measured: dict[str, Time], core: Core) -> str:
+def l1_table(
+    found: dict[str, list[Pass]], models: dict[str, list[float]], measured: dict[str, Time], core: Core
+) -> str:
     rows = []
     for op, parts in found.items():
         if op not in measured:
@@ -567,9 +574,8 @@ def l1_table(found: dict[str, list[Pass]], measured: dict[str, Time], core: Core
         rows_of, classes = map(int, op.rpartition("/")[2].split("x"))
         elements, bound = rows_of * classes, port_bound(parts, core)
         nanoseconds, cycles = measured[op].nanoseconds / elements, 16 * measured[op].cycles / elements
-        by_schedulers = sum(part.by_schedulers(core) for part in parts)
-        model = "-" if isnan(by_schedulers) else f"{by_schedulers:.2f}"
-        rows.append([op, f"{nanoseconds:.3f}", f"{cycles:.2f}", f"{bound:.2f}", f"{bound / cycles:.0%}", model])
+        shown = [f"{nanoseconds:.3f}", f"{cycles:.2f}", f"{bound:.2f}", f"{bound / cycles:.0%}"]
+        rows.append([op, *shown, cell(sum(models[op]))])
     return table("op|ns per element|cycles per 16|bound|share|schedulers", rows)
 
 
@@ -627,6 +633,7 @@ def report(binary: Path, seconds: float, core: Core) -> str:
                 found[f"{op}/{backend}/{shape}"] = passes(addresses, code, rows, classes)
     for op in (op for op, parts in found.items() if not parts):
         print(f"{op}: no loop found", file=sys.stderr)
+    models = {op: [part.by_schedulers(core) for part in parts] for op, parts in found.items()}
     measured = times(binary, seconds)
     clocks = sorted(1 / time.clock for time in measured["L1"].values())
     ports = {op: port_bound(parts, core) for op, parts in found.items()}
@@ -634,9 +641,9 @@ def report(binary: Path, seconds: float, core: Core) -> str:
     return "\n\n".join([
         f"{cpu('model name')} at {clocks[0]:.2f} to {clocks[-1]:.2f} GHz, with the model of {core.name}. Bounds of the "
         "loops, in cycles per 16 elements:",
-        loops_table(found, core),
+        loops_table(found, models, core),
         "Tables in L1:",
-        l1_table(found, measured["L1"], core),
+        l1_table(found, models, measured["L1"], core),
         "Rows of 64 MiB:",
         plain_table(plain),
         memory_table(measured["long"], plain, ports),

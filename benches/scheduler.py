@@ -31,12 +31,10 @@ RETIRED_A_CYCLE = 8
 class Schedulers:
     """Sizes of a core, in instructions or operations."""
 
-    width: int  # of dispatch
     reorder_buffer: int
     queue: int
     scheduler: int
     load: int  # cycles
-    division: int  # cycles from one to the next
 
 
 @dataclass(frozen=True)
@@ -61,14 +59,16 @@ def is_memory(place: str) -> bool:
     return "(" in place
 
 
-def cycles(steps: Sequence[Step], core: Schedulers) -> int:
-    """From the first dispatch to the last retirement."""
-    return Run(steps, core).cycles()
+def cycles(steps: Sequence[Step], core: Schedulers, width: int, division: float) -> int:
+    """From the first dispatch to the last retirement, on a core of so many instructions a cycle, which starts a division each
+    so many cycles.
+    """
+    return Run(steps, core, width, division).cycles()
 
 
 class Run:
-    def __init__(self, steps: Sequence[Step], core: Schedulers) -> None:
-        self.steps, self.core = steps, core
+    def __init__(self, steps: Sequence[Step], core: Schedulers, width: int, division: float) -> None:
+        self.steps, self.core, self.width, self.division = steps, core, width, division
         self.now = 0
         self.dispatched = self.retired = 0
         self.ready: list[float] = []  # when the result of a step is, infinite until it has started
@@ -79,7 +79,7 @@ class Run:
         self.waiting: tuple[list[int], list[int]] = ([], [])
         self.moves: list[int] = []  # that take no pipe
         self.free_from = dict.fromkeys("0123", 0)
-        self.divides_from = 0
+        self.divides_from = 0.0
 
     def cycles(self) -> int:
         while self.retired < len(self.steps):
@@ -122,7 +122,7 @@ class Run:
                 self.free_from[pipe] = self.now + len(step.pipes)
                 fused |= step.is_fma
                 if step.is_division:
-                    self.divides_from = self.now + self.core.division
+                    self.divides_from = self.now + self.division
             self.ready[i] = self.now + step.latency
             started.add(i)
         for half in self.waiting:
@@ -137,7 +137,7 @@ class Run:
             self.waiting[half].append(i)
 
     def dispatch(self) -> None:
-        for slot in range(self.core.width):
+        for slot in range(self.width):
             if self.dispatched == len(self.steps) or self.dispatched - self.retired >= self.core.reorder_buffer:
                 return
             i, step = self.dispatched, self.steps[self.dispatched]
